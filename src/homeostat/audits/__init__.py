@@ -1,0 +1,66 @@
+"""Audits are laws tried on one's own model, data and run. Adding one: its file, and its line here."""
+
+from __future__ import annotations
+
+from homeostat.audits.ablation import ablation
+from homeostat.audits.augmentation import augmentation
+from homeostat.audits.base import Audit
+from homeostat.audits.batch_invariance import batch_invariance
+from homeostat.audits.best_alias import best_alias
+from homeostat.audits.constraint import constraint
+from homeostat.audits.ending import alarms, ending
+from homeostat.audits.frozen import frozen
+from homeostat.audits.imbalance import class_weights, imbalance
+from homeostat.audits.inputs import input_size, mixed_units, used_inputs
+from homeostat.audits.leakage import duplicates, leakage
+from homeostat.audits.learnable import learnable
+from homeostat.audits.masking import masking
+from homeostat.audits.near_duplicates import near_duplicates
+from homeostat.audits.normaliser import normaliser
+from homeostat.audits.padding import padding
+from homeostat.audits.provenance import provenance
+from homeostat.audits.reach import reach
+from homeostat.audits.repeatable import repeatable
+from homeostat.audits.selection import selection
+from homeostat.audits.start_loss import start_loss
+from homeostat.audits.support import one_class, support
+from homeostat.audits.test_peek import test_peek
+from homeostat.audits.tolerance import tolerance
+from homeostat.audits.trivial import trivial
+from homeostat.audits.units import units
+from homeostat.audits.zero_terms import zero_terms
+
+AUDITS: tuple[Audit, ...] = (
+    ending,
+    alarms,
+    leakage,
+    duplicates,
+    near_duplicates,
+    normaliser,
+    provenance,
+    selection,
+    test_peek,
+    repeatable,
+    batch_invariance,
+    padding,
+    masking,
+    frozen,
+    reach,
+    learnable,
+    start_loss,
+    zero_terms,
+    ablation,
+    constraint,
+    units,
+    tolerance,
+    input_size,
+    mixed_units,
+    used_inputs,
+    augmentation,
+    one_class,
+    support,
+    trivial,
+    best_alias,
+    imbalance,
+    class_weights,
+)

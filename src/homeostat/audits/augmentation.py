@@ -1,0 +1,73 @@
+"""Does augmentation change samples by a sensible amount, and leave masks and labels what they are?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from homeostat.audits.base import Audit, Case, Finding
+from homeostat.audits.batch import some_rows, tensors
+
+ROWS = 16
+# Root mean square change by spread of the input. Poisson noise on counts times 1000 changed 0.1 %; a sample that
+# is drawn anew (another window of a record) changes by 1.4, more with a trend; five is no sample of these data.
+LEAST, MOST = 0.005, 5.0
+
+
+def _check(case: Case) -> Finding | None:
+    assert case.batch is not None
+    assert case.augment is not None
+    plain = case.batch(some_rows(case, ROWS))
+    changed = tensors(case.augment(plain, 1))
+    shares = {}
+    for name, value in tensors(plain).items():
+        if name not in changed or changed[name].shape != value.shape or value.numel() == 0:
+            continue
+        if _is_mask(value) and not _is_mask(changed[name]):
+            return _finding(
+                f"Augmentation turns the mask {name} into fractions.",
+                {},
+                "Mixing or interpolating treats the mask as an image.",
+            )
+        if _is_mask(value):  # hiding observations is a change too
+            shares[name] = float((changed[name] != value).float().mean())
+        elif value.is_floating_point():
+            spread = float(value[value.isfinite()].std())
+            if spread > 0:
+                shares[name] = float((changed[name] - value).nan_to_num().square().mean().sqrt()) / spread
+    if not shares:
+        return None
+    name, largest = max(shares.items(), key=lambda item: item[1])
+    if LEAST <= largest <= MOST:
+        return None
+    word = "hardly anything" if largest < LEAST else "nearly everything"
+    return _finding(
+        f"Augmentation changes {word}: {name} moves by {largest:.2g} of its spread.",
+        {"change": largest},
+        "Its strength is in other units than the data (noise on counts times 1000), or it is not switched on."
+        if largest < LEAST
+        else "Its strength is in other units than the data.",
+    )
+
+
+def _is_mask(value: Tensor) -> bool:
+    return value.dtype == torch.bool or bool(((value == 0) | (value == 1)).all())
+
+
+def _finding(what: str, evidence: dict[str, float], cause: str) -> Finding:
+    return Finding(
+        audit=augmentation.name,
+        severity="serious",
+        what=what,
+        evidence=dict(evidence),
+        cause=cause,
+        advice="Give the strength in units of the training spread and look at ten augmented samples.",
+    )
+
+
+augmentation = Audit(
+    name="augmentation",
+    law="Augmentation moves samples by a share of their spread, and masks stay masks.",
+    needs=("batch", "count", "augment"),
+    check=_check,
+)

@@ -1,0 +1,94 @@
+"""Does a prediction depend on who else is in the batch? A patient's risk must not depend on the neighbour's file."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from homeostat.audits.base import Audit, Case, Finding, Severity
+from homeostat.audits.batch import answers, at_rest, losses, some_rows
+
+ROWS = 6
+# Sums of float32 in another order differ by some 1e-6; adaptive solvers by their tolerance. Faults differ by tenths.
+TOLERANCE = 1e-3
+# A loss alone says less: a mean over observations instead of samples differs by some per cent, and is no leak.
+SMALL = 0.02
+
+
+def _check(case: Case) -> Finding | None:
+    assert case.model is not None
+    with at_rest(case.model):
+        return _by_prediction(case) if case.predict is not None else _by_loss(case)
+
+
+def _by_prediction(case: Case) -> Finding | None:
+    rows = some_rows(case, ROWS)
+    together = answers(case, rows)
+    each = [answers(case, rows[k : k + 1])[0] for k in range(len(rows))]
+    if any(answer.shape != together.shape[1:] for answer in each):
+        return _by_loss(case)  # one output per step: the loss knows which steps count
+    alone = torch.stack(each)
+    if not torch.equal(together, answers(case, rows)):
+        return None  # not repeatable; another audit says so
+    unit = max(float(together.abs().max()), 1e-6)
+    apart = _largest(alone - together) / unit
+    if apart <= TOLERANCE:
+        return None
+    row = int((alone - together).abs().nan_to_num(torch.inf).reshape(len(rows), -1).amax(1).argmax())
+    return _finding(
+        f"Row {int(rows[row])} is predicted {_short(alone[row])} alone and {_short(together[row])} in a batch of "
+        f"{len(rows)}: predictions move by up to {apart:.2g} of their size.",
+        apart,
+    )
+
+
+def _by_loss(case: Case) -> Finding | None:
+    assert case.batch is not None
+    rows = some_rows(case, ROWS)
+    whole, count = losses(case, case.batch(rows), len(rows))
+    if not math.isclose(whole, losses(case, case.batch(rows), len(rows))[0], rel_tol=1e-6):
+        return None
+    parts = [losses(case, case.batch(rows[k : k + 1]), 1) for k in range(len(rows))]
+    total = sum(weight for _, weight in parts)
+    mean = sum(loss * weight for loss, weight in parts) / max(total, 1e-12)
+    apart = abs(mean - whole) / max(abs(whole), 1e-6)
+    if apart <= TOLERANCE or not (math.isfinite(whole) and math.isfinite(mean)):
+        return None
+    return _finding(
+        f"The loss of {len(rows)} rows together is {whole:.4g}, but one by one {mean:.4g} on average (over "
+        f"{count:g} and {total:g} valid entries).",
+        apart,
+        "note" if apart < SMALL else "serious",
+    )
+
+
+def _finding(what: str, apart: float, severity: Severity = "fatal") -> Finding:
+    return Finding(
+        audit=batch_invariance.name,
+        severity=severity,
+        what=what,
+        evidence={"relative difference": apart},
+        cause="Padding that is read as data (a flip of padded sequences, a missing mask), samples that attend to each "
+        "other (a 2-D batch taken for one sequence), one time grid for all, batch statistics in eval mode, or a mean "
+        "over something else than `Loss.count`.",
+        advice="Mask the padding, reverse by true length, give every sample its own times, and compare one row alone "
+        "with the same row in a batch until they agree.",
+    )
+
+
+def _largest(differences: Tensor) -> float:
+    return float(differences.abs().nan_to_num(torch.inf).max())
+
+
+def _short(value: Tensor) -> str:
+    return f"{float(value.flatten()[0]):.4g}"
+
+
+batch_invariance = Audit(
+    name="batch_invariance",
+    law="A prediction alone equals the prediction in any batch.",
+    needs=("model", "batch", "count", "loss"),
+    check=_check,
+)

@@ -1,0 +1,108 @@
+"""Is what is frozen frozen? A part without trainable parameters is the same, bit for bit, after training."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from homeostat.audits.base import Audit, Case, Finding
+from homeostat.audits.batch import CPU, some_rows
+from homeostat.engine.randomness import borrowed, reseed
+
+STEPS, ROWS = 2, 8
+
+
+def _check(case: Case) -> Finding | None:
+    assert case.model is not None
+    parts = frozen_parts(case.model)
+    if not parts:
+        return None
+    model = copy.deepcopy(case.model)
+    before = {name: _state(model.get_submodule(name)) for name in parts}
+    with borrowed(CPU):
+        _train(case, model)
+    drifted = {
+        name: [
+            key
+            for key, value in _state(model.get_submodule(name)).items()
+            if not torch.equal(value, before[name][key])
+        ]
+        for name in parts
+    }
+    changed = {name: keys for name, keys in drifted.items() if keys}
+    if changed:
+        name, keys = next(iter(changed.items()))
+        return _finding(
+            f"{len(keys)} tensors of the frozen part {name or 'model'} changed within {STEPS} steps, the first "
+            f"is {keys[0]}.",
+            {"changed": sum(map(len, changed.values())), "parts": len(changed)},
+        )
+    noisy = [name for name in parts if _is_noisy(model.get_submodule(name))]
+    if not noisy:
+        return None
+    return _finding(
+        f"The frozen part {noisy[0] or 'model'} is in train mode: its dropout is at work.",
+        {"parts": len(noisy)},
+    )
+
+
+def frozen_parts(model: nn.Module) -> list[str]:
+    """The largest parts that hold parameters and nothing trainable."""
+    found: list[str] = []
+    for name, part in model.named_modules():
+        inside = (
+            any(name == "" or name.startswith(f"{outer}.") or outer == "" for outer in found)
+            if found
+            else False
+        )
+        parameters = list(part.parameters())
+        if not inside and parameters and not any(parameter.requires_grad for parameter in parameters):
+            found.append(name)
+    return found
+
+
+def _train(case: Case, model: nn.Module) -> None:
+    """A few steps as training makes them: in the modes that the recipe set."""
+    assert case.batch is not None
+    assert case.loss is not None
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trainable, lr=1e-3) if trainable else None
+    for step in range(STEPS):
+        reseed(CPU, step, "frozen")
+        loss = case.loss(model, case.batch(some_rows(case, ROWS))).total
+        if optimizer is not None and loss.requires_grad:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def _state(part: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in part.state_dict(keep_vars=False).items()}
+
+
+def _is_noisy(part: nn.Module) -> bool:
+    kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+    return any(isinstance(inner, kinds) and inner.training and inner.p > 0 for inner in part.modules())
+
+
+def _finding(what: str, evidence: dict[str, float]) -> Finding:
+    return Finding(
+        audit=frozen.name,
+        severity="fatal",
+        what=what,
+        evidence=dict(evidence),
+        cause="requires_grad=False freezes parameters only: in train mode BatchNorm statistics go on drifting "
+        "and dropout "
+        "stays at work.",
+        advice="Freeze with requires_grad=False and eval(), and keep it in eval when the rest is put into train mode.",
+    )
+
+
+frozen = Audit(
+    name="frozen",
+    law="Frozen parameters and buffers are the same before and after training.",
+    needs=("model", "batch", "count", "loss"),
+    check=_check,
+)

@@ -1,0 +1,168 @@
+"""Are the inputs numbers of sound size, and does the model use each of them? One tensor of the batch at a time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from homeostat.audits.base import Audit, Case, Finding, Severity
+from homeostat.audits.batch import at_rest, losses, some_rows, tensors, with_tensor
+
+ROWS = 32
+# tanh saturates at some units, and weights of usual size make about as much of their input; days in the hundreds
+# into a network is the battery guide's case.
+LARGE = 50.0
+# Units that were mixed (mV and V, mAh and Ah) differ by a thousand between subjects.
+MIXED, GAP = 300.0, 30.0
+NOT_INPUTS = (
+    "id",
+    "ids",
+    "row",
+    "rows",
+    "index",
+    "epoch",
+    "subject",
+    "label",
+    "labels",
+    "target",
+    "targets",
+    "y",
+)
+
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase)
+
+
+def _check_size(case: Case) -> Finding | None:
+    assert case.model is not None
+    assert case.batch is not None
+    rows = some_rows(case, ROWS)
+    batch = case.batch(rows)
+    for name, value in tensors(batch).items():
+        if value.is_floating_point() and torch.isinf(value).any():
+            return _size(
+                f"{int(torch.isinf(value).sum())} values of {name} are infinite.", "fatal", torch.inf
+            )
+    seen: dict[str, float] = {}
+
+    def hear(name: str, layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if name not in seen and given and isinstance(given[0], Tensor):
+            known = given[0][given[0].isfinite()].float().abs().reshape(-1)
+            if len(known):
+                seen[name] = float(known[:: max(len(known) // 10000, 1)].quantile(0.9))
+
+    layers = [(name, part) for name, part in case.model.named_modules() if isinstance(part, LAYERS)]
+    handles = [part.register_forward_pre_hook(partial(hear, name)) for name, part in layers]
+    try:
+        with at_rest(case.model):
+            losses(case, batch, len(rows))
+    finally:
+        for handle in handles:
+            handle.remove()
+    large = {name: size for name, size in seen.items() if size > LARGE}
+    if not large:
+        return None
+    name, size = next(iter(large.items()))
+    where = f"what layer {name or 'model'} is given"
+    what = f"A tenth of {where} is above {size:.3g} in size; networks are made for about 1."
+    return _size(what, "serious", size)
+
+
+def _check_units(case: Case) -> Finding | None:
+    assert case.batch is not None
+    for name, value in tensors(case.batch(some_rows(case, ROWS))).items():
+        if not value.is_floating_point() or value.dim() < 2 or len(value) < 4 or name in NOT_INPUTS:
+            continue
+        sizes = value.nan_to_num().abs().flatten(1).amax(dim=1)
+        sizes = sizes[sizes > 0].sort().values
+        if len(sizes) < 4:
+            continue
+        jumps = sizes[1:] / sizes[:-1]
+        place = int(jumps.argmax())
+        factor = float(sizes[place + 1 :].median() / sizes[: place + 1].median())
+        if float(jumps[place]) > GAP and factor > MIXED:
+            return Finding(
+                audit=mixed_units.name,
+                severity="serious",
+                what=f"{name}: {place + 1} of {len(sizes)} samples are {factor:.0f} times smaller "
+                "than the others.",
+                evidence={"factor": factor},
+                cause="Units are guessed per file (divided by 1000 when the mean is large), or files come in "
+                "mixed units.",
+                advice="Declare the unit of each column once and convert by it, never by the size of the values.",
+            )
+    return None
+
+
+def _check_use(case: Case) -> Finding | None:
+    assert case.model is not None
+    assert case.batch is not None
+    rows = some_rows(case, 8)
+    batch = case.batch(rows)
+    with at_rest(case.model):
+        plain = losses(case, batch, len(rows))[0]
+        unused = [
+            name
+            for name, value in tensors(batch).items()
+            if name in case.inputs and _moves_nothing(case, batch, name, value, plain, len(rows))
+        ]
+    if not unused:
+        return None
+    return Finding(
+        audit=used_inputs.name,
+        severity="note",
+        what=f"Changing {', '.join(unused)} changes no prediction: "
+        f"{'it is' if len(unused) == 1 else 'they are'} not used.",
+        evidence={"unused": ", ".join(unused)},
+        cause="An input that is loaded and never passed on: times of irregular samples, static features, later "
+        "observations.",
+        advice="Give it to the model, or leave it out and say so when models are compared.",
+    )
+
+
+def _moves_nothing(case: Case, batch: object, name: str, value: Tensor, plain: float, size: int) -> bool:
+    # Positive factors keep times in order and masks meaningful; the second half of the steps is moved as well.
+    ramp = torch.linspace(0.7, 1.4, value[0].numel()).reshape(value[0].shape).to(value)
+    changed = with_tensor(batch, name, value * ramp + 0.1 * (value != 0))
+    try:
+        return abs(losses(case, changed, size)[0] - plain) <= 1e-7 * max(abs(plain), 1e-6)
+    except (
+        ValueError,
+        RuntimeError,
+        AssertionError,
+    ):  # an input that may not be changed is one that is checked, so read
+        return False
+
+
+def _size(what: str, severity: Severity, largest: float) -> Finding:
+    return Finding(
+        audit=input_size.name,
+        severity=severity,
+        what=what,
+        evidence={"size": largest},
+        cause="Raw units (days, mV, counts) without scaling, a division by zero, or a damaged file.",
+        advice="Scale by constants fitted on training ids, keep time within about 0 to 1, and verify the store: "
+        "homeostat data verify RECIPE.",
+    )
+
+
+input_size = Audit(
+    name="input_size",
+    law="Inputs are finite and of a size that networks are made for.",
+    needs=("model", "batch", "count", "loss"),
+    check=_check_size,
+)
+mixed_units = Audit(
+    name="mixed_units",
+    law="One input has one unit in all samples.",
+    needs=("batch", "count"),
+    check=_check_units,
+)
+used_inputs = Audit(
+    name="used_inputs",
+    law="Every declared input changes what the model says.",
+    needs=("model", "batch", "count", "loss", "inputs"),
+    check=_check_use,
+)

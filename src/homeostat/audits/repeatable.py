@@ -1,0 +1,36 @@
+"""Does the model answer the same question twice in the same way? In eval mode nothing may be drawn."""
+
+from __future__ import annotations
+
+from homeostat.audits.base import Audit, Case, Finding
+from homeostat.audits.batch import at_rest, losses, some_rows
+
+
+def _check(case: Case) -> Finding | None:
+    assert case.model is not None
+    assert case.batch is not None
+    rows = some_rows(case, 6)
+    with at_rest(case.model):
+        first, second = (losses(case, case.batch(rows), len(rows))[0] for _ in range(2))
+    apart = abs(first - second)
+    if apart <= 1e-6 * max(abs(first), 1e-6) or first != first:
+        return None
+    return Finding(
+        audit=repeatable.name,
+        severity="fatal",
+        what=f"Asked twice in eval mode, the model's loss on the same rows is {first:.6g} and then {second:.6g}.",
+        evidence={"first": first, "second": second},
+        cause="Dropout or sampling that does not ask for `self.training`, a sub-model that is kept out of eval(), or a "
+        "`batch` that draws.",
+        advice="Use functional.dropout(..., training=self.training), take the mean instead of a sample when "
+        "evaluating, "
+        "and register sub-models as attributes of the module.",
+    )
+
+
+repeatable = Audit(
+    name="repeatable",
+    law="In eval mode the same rows give the same answer.",
+    needs=("model", "batch", "count", "loss"),
+    check=_check,
+)

@@ -1,0 +1,53 @@
+"""How often was the test split read? The best of several looks is too good."""
+
+from __future__ import annotations
+
+from homeostat.audits.base import Audit, Case, Finding
+from homeostat.evaluate import ledger
+
+LOOKS = 3
+
+
+def _check(case: Case) -> Finding | None:
+    run = case.run
+    assert run is not None
+    for event in run.events("score"):
+        read = [name for name in event if str(name).startswith("test")]
+        if read:
+            return _finding(
+                f"{read[0]} was computed while the model was still trained (step {event.get('step')}).",
+                "fatal",
+                {},
+            )
+    file = run.folder / ledger.FILE
+    own = {read.content for read in ledger.reads(file)}
+    everybody = 0
+    if own:
+        rows = {read.rows for read in ledger.reads(file)}
+        everybody = max(len(ledger.looks(run.folder.parent, each)) for each in rows)
+    if len(own) <= LOOKS and everybody <= 3 * LOOKS:
+        return None
+    return _finding(
+        f"The test split was scored with {len(own)} different predictions of this run, {everybody} of all runs here.",
+        "serious",
+        {"looks": len(own), "looks of all runs": everybody},
+    )
+
+
+def _finding(what: str, severity: str, evidence: dict[str, float]) -> Finding:
+    return Finding(
+        audit=test_peek.name,
+        severity="fatal" if severity == "fatal" else "serious",
+        what=what,
+        evidence=dict(evidence),
+        cause="Settings were tried out on the test set, or it stood in for validation.",
+        advice="Report the first look, or a fresh test set; choose by validation.",
+    )
+
+
+test_peek = Audit(
+    name="test_peek",
+    law="The test split is read once, after everything was chosen.",
+    needs=("run",),
+    check=_check,
+)

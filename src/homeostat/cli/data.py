@@ -1,0 +1,98 @@
+"""What becomes of the raw data? Prepared into a store, explained, checked, or simulated in the first place."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from homeostat import console
+from homeostat.cli import flags
+from homeostat.data import store as stores
+from homeostat.errors import ConfigError, DataError, did_you_mean
+from homeostat.recipes.recipe import Recipe
+
+ACTIONS = {
+    "prepare": "read the raw data into a store",
+    "explain": "say why the store was reused or built anew",
+    "verify": "check every byte of the store against its checksums",
+    "simulate": "write a simulated cohort with known truth",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where the data is."""
+
+    data: Path
+    """Folder or file with the raw data."""
+    stores: Path = Path("stores")
+    """Folder for prepared data."""
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Named configuration of the recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulate:
+    """What to simulate."""
+
+    out: Path
+    """Folder to write; must be empty or new."""
+    seed: int = 0
+    """Another seed is another cohort."""
+
+
+def run(command: str, words: Sequence[str]) -> None:
+    """Run `data prepare`, `data explain`, `data verify` or `data simulate`."""
+    if words and words[0] in flags.HELP:
+        rows = [(f"homeostat data {name} RECIPE", does) for name, does in ACTIONS.items()]
+        console.table(("command", "what it does"), rows)
+        return
+    if not words or words[0] not in ACTIONS:
+        word = words[0] if words else ""
+        raise ConfigError(
+            f"Write: homeostat data prepare|explain|verify|simulate RECIPE.{did_you_mean(word, ACTIONS)}"
+        )
+    action = words[0]
+    recipe, rest = flags.recipe_first(f"data {action}", words[1:])
+    program = f"homeostat data {action} {recipe.name}"
+    if action == "simulate":
+        options = flags.parse(Simulate, rest, program, "Write a simulated cohort with known truth.")
+        simulate(recipe, options.out, options.seed)
+    else:
+        _prepare(recipe, flags.parse(Where, rest, program, f"{action.capitalize()} the store."), action)
+
+
+def simulate(recipe: Recipe[Any], out: Path, seed: int) -> None:
+    """Write a simulated cohort into an empty folder."""
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f"{out} is not empty. Choose a new folder for the simulated data.")
+    out.mkdir(parents=True, exist_ok=True)
+    recipe.simulate(out, seed)
+    preset = "demo" if "demo" in recipe.presets else None
+    console.say(f"Wrote a simulated cohort to {out}\n{_next(recipe, out, preset)}")
+
+
+def _prepare(recipe: Recipe[Any], where: Where, action: str) -> None:
+    made = recipe.prepare(recipe.preset(where.preset), where.data, where.stores)
+    for sentence in made.explanation:
+        console.say(sentence)
+    if action == "verify":
+        faults = stores.verify(made.path)
+        if faults:
+            raise DataError(" ".join(faults))
+        console.say(f"{made.path} is whole: every checksum holds.")
+    if action == "prepare":
+        for sentence in made.report():
+            console.say(sentence)
+        console.say(f"Store: {made.path}\n{_next(recipe, where.data, where.preset)}")
+
+
+def _next(recipe: Recipe[Any], raw: Path, preset: str | None) -> str:
+    """A preset also says how the columns of its data are called, so it is named again."""
+    words = ["homeostat", "train", recipe.name, "--data", str(raw)]
+    return "Next: " + shlex.join(words + ([] if preset is None else ["--preset", preset]))

@@ -1,0 +1,46 @@
+"""What does it look like when it works? Simulate, train, evaluate and report in one command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from homeostat import console
+from homeostat.cli import data, flags, judge, train
+from homeostat.recipes import find
+from homeostat.run import named
+
+# The recipe whose simulated cohort has the clearest known truth.
+DEFAULT_RECIPE = "battery"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """What to show."""
+
+    recipe: tyro.conf.Positional[str] = DEFAULT_RECIPE
+    """Recipe to train."""
+    root: Path = Path("runs")
+    """Folder for the simulated cohort, the store and the run."""
+    seed: int = 0
+    """Another seed is another cohort."""
+
+
+def run(command: str, words: Sequence[str]) -> None:
+    """Run `demo`."""
+    options = flags.parse(
+        Demo, words, "homeostat demo", "Train on a simulated cohort, evaluate, write the report."
+    )
+    recipe = find(options.recipe)
+    folder = named(options.root, f"demo-{recipe.name}")
+    cohort = folder.with_name(folder.name + "-cohort")
+    data.simulate(recipe, cohort, options.seed)
+    preset = "demo" if "demo" in recipe.presets else None
+    made = train.begin(recipe, recipe.preset(preset), folder, cohort, options.root / "stores")
+    train.execute(made)
+    judge.evaluate(made)
+    judge.report(made)
+    console.say(f"Open {made.report_file} in a browser. Next: homeostat train {recipe.name} --help")

@@ -1,0 +1,132 @@
+"""What is wrong with this recipe on these data, with this run, or with this machine? Findings, the gravest first."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from homeostat import console
+from homeostat.audits.base import Finding
+from homeostat.audits.exam import Exam, together
+from homeostat.audits.folder import examine_run
+from homeostat.audits.machine import describe, examine_machine, read
+from homeostat.cli import flags
+from homeostat.cli.train import begin, execute
+from homeostat.errors import Halted, HomeostatError, Interrupted
+from homeostat.recipes import RECIPES
+from homeostat.recipes.recipe import Recipe
+from homeostat.run import open_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is examined, and how the answer looks."""
+
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Raw data of the recipe; left out, its simulated cohort."""
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Configuration of the recipe that is examined; left out, smoke on simulated data and the default on --data."""
+    stores: Path = Path("stores")
+    """Folder for prepared data."""
+    seconds: float = 60.0
+    """Longest rehearsal: every fit of the recipe is begun, and one epoch of it trained, within this time."""
+    json: bool = False
+    """Print JSON."""
+
+
+def run(command: str, words: Sequence[str]) -> None:
+    """Examine a recipe, a run, or the machine."""
+    what = words[0] if words and not words[0].startswith("-") else ""
+    summary = "Try the laws of sound training on a recipe, a run, or this machine."
+    options = flags.parse(Options, words[1:] if what else words, "homeostat doctor", summary)
+    if not what:
+        machine = read(Path("runs"))
+        _show(examine_machine(machine), f"this machine: {describe(machine)}", options.json)
+    elif what in RECIPES:
+        exam = examine_recipe(RECIPES[what], options)
+        _show(exam, f"recipe {what}", options.json)
+    else:
+        examined = open_run(Path(what))
+        _show(examine_run(examined), f"run {examined.folder}", options.json)
+
+
+def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
+    """Rehearse: prepare the data and begin every fit in a scratch folder, where its audits and guards speak."""
+    with tempfile.TemporaryDirectory(prefix="homeostat-doctor-") as scratch:
+        folder = Path(scratch)
+        data, preset, stores = options.data, options.preset, options.stores
+        if data is None:
+            data, preset, stores = folder / "data", preset or "smoke", folder / "stores"
+            data.mkdir()
+            recipe.simulate(data, 0)
+        config = recipe.preset(preset)
+        short = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=1))
+        made = begin(recipe, short, folder / "rehearsal", data, stores)
+        failed: list[Finding] = []
+        silence = io.StringIO()  # what is told is in the journal of the rehearsal
+        with contextlib.redirect_stderr(silence), contextlib.redirect_stdout(silence):
+            try:
+                execute(made, options.seconds)
+            except (Interrupted, Halted):
+                pass  # the time is over, or a guard has spoken: both are in the journal
+            except HomeostatError as error:
+                failed.append(_refused(error))
+        exam = examine_run(made)
+        kept = tuple(finding for finding in exam.findings if finding.audit not in REHEARSED)
+        rehearsed = dataclasses.replace(exam, findings=kept)
+        return together([Exam(findings=tuple(failed), tried=("recipe",), not_tried=()), rehearsed])
+
+
+# One epoch is no training: what a rehearsal cannot reach is no finding.
+REHEARSED = ("ending", "support", "trivial", "test_peek")
+
+
+def _refused(error: HomeostatError) -> Finding:
+    return Finding(
+        audit="recipe",
+        severity="fatal",
+        what=str(error),
+        cause="The recipe itself refused to train on these data.",
+        advice="Do what the sentence says.",
+    )
+
+
+def _show(exam: Exam, what: str, as_json: bool) -> None:
+    if as_json:
+        findings = [dataclasses.asdict(finding) for finding in exam.findings]
+        told = {"findings": findings, "tried": list(exam.tried), "not_tried": list(exam.not_tried)}
+        console.say(json.dumps(told, indent=1, default=str))
+        return
+    count = len(exam.findings)
+    found = "nothing found" if not count else f"{count} finding{'s' if count > 1 else ''}"
+    console.say(f"{what[0].upper()}{what[1:]}\n{found}; {len(exam.tried)} laws tried")
+    for finding in exam.findings:
+        console.say(_text(finding))
+    if exam.not_tried:
+        console.say(f"\nNot tried, for want of what they need: {', '.join(exam.not_tried)}.")
+
+
+def _text(finding: Finding) -> str:
+    evidence = ", ".join(f"{name} {_short(value)}" for name, value in finding.evidence.items())
+    lines = [
+        f"\n{finding.severity}  {finding.audit}",
+        f"  {finding.what}",
+        f"  evidence  {evidence}" if evidence else "",
+        f"  cause     {finding.cause}",
+        f"  do        {finding.advice}",
+        f"  run       {finding.command}" if finding.command else "",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else console.number(value)

@@ -1,0 +1,57 @@
+"""How do words become options? Dataclasses by tyro, with the recipe's name in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from homeostat import console
+from homeostat.errors import ConfigError
+from homeostat.recipes import RECIPES, find
+from homeostat.recipes.recipe import Recipe
+
+T = TypeVar("T")
+
+HELP = ("-h", "--help")
+# What other training systems call a setting -> its name here.
+ALSO_CALLED = {"--gradient-clip": "--clip"}
+
+
+def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[str]]:
+    """Take the recipe's name, the first word, off the words."""
+    if not words or words[0].startswith("-"):
+        listed = "\n".join(f"  {name:12} {recipe.summary}" for name, recipe in RECIPES.items())
+        usage = f"Write: homeostat {command} RECIPE [flags]. Recipes:\n{listed}"
+        if words and words[0] in HELP:
+            console.say(f"{usage}\n\nThe flags of each: homeostat {command} {next(iter(RECIPES))} --help")
+            raise SystemExit(0)
+        raise ConfigError(f"Which recipe? {usage}")
+    return find(words[0]), list(words[1:])
+
+
+def value_of(flag: str, words: Sequence[str]) -> str | None:
+    """Return the value of one flag before the others can be understood."""
+    for position, word in enumerate(words):
+        if word == flag and position + 1 < len(words):
+            return words[position + 1]
+        if word.startswith(flag + "="):
+            return word.removeprefix(flag + "=")
+    return None
+
+
+def parse(kind: type[T], words: Sequence[str], program: str, summary: str) -> T:
+    """Read words into a dataclass. Nested settings need no prefix: --learning-rate, not --config.fit.optim...."""
+    return tyro.cli(
+        kind,
+        args=[_own_name(word) for word in words],
+        prog=program,
+        description=summary,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def _own_name(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    return ALSO_CALLED.get(flag.replace("_", "-"), flag) + equals + value

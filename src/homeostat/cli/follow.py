@@ -1,0 +1,237 @@
+"""What are the runs doing? Everything here is read from plain files; only `stop` sends a signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from homeostat import console
+from homeostat.errors import RunError
+from homeostat.run import Run, find_all, open_run
+
+POLL_S = 0.5
+# What is worth a line of its own when a person reads the journal, and in which order.
+_HIDDEN = ("time", "kind", "within", "step", "epoch", "sentence", "traceback")
+
+
+@dataclass(frozen=True, kw_only=True)
+class One:
+    """One run."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs:
+    """Which journal, and how."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    follow: Annotated[bool, tyro.conf.arg(aliases=["-f"])] = False
+    """Go on until the run ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Which run, and how long to wait for it."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    wait_s: float = 60.0
+    """Seconds to wait until its state is on the disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Which runs."""
+
+    root: Path = Path("runs")
+    """Folder of runs."""
+
+
+def run(command: str, words: Sequence[str]) -> None:
+    """Run `runs`, `status`, `logs` or `stop`."""
+    if command == "runs":
+        runs(_parse(Runs, words, command, "List runs.").root)
+    elif command == "status":
+        status(_found(_parse(One, words, command, "Say where a run stands.").run))
+    elif command == "logs":
+        options = _parse(Logs, words, command, "Print the journal in words.")
+        logs(_found(options.run), options.follow)
+    else:
+        asked = _parse(Stop, words, command, "Ask a live run to save and stop.")
+        stop(open_run(asked.run), asked.wait_s)
+
+
+def _found(folder: Path) -> Run:
+    """A run, or one inside another: those have no configuration of their own, but can be looked at."""
+    inner = Run(folder)
+    return inner if folder.parent.name == "children" and inner.journal_file.exists() else open_run(folder)
+
+
+def _parse(kind: type[Any], words: Sequence[str], command: str, summary: str) -> Any:
+    return tyro.cli(
+        kind,
+        args=list(words),
+        prog=f"homeostat {command}",
+        description=summary,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def runs(root: Path) -> None:
+    """List the runs in a folder."""
+    found = find_all(root)
+    if not found:
+        console.say(f"There are no runs in {root}. Start one: homeostat train RECIPE --data PATH")
+        return
+    rows = [_row(run) for run in found]
+    console.table(("run", "state", "step", "left", "score", "heartbeat"), rows)
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    """A run that is made of others shows the steps of the one that is at work, or was last."""
+    told = run.status()
+    within = told if "step" in told else _inner(run)
+    eta = within.get("eta_s")
+    left = console.duration(eta) if within.get("state") == "running" and eta is not None else ""
+    score = "  ".join(f"{name} {console.number(value)}" for name, value in within.get("score", {}).items())
+    return str(run.folder), told["state"], _steps(within), left, score, _age(told.get("heartbeat"))
+
+
+def _inner(run: Run) -> dict[str, Any]:
+    told = [{**child.status(), "within": child.name} for child in run.children()]
+    told.sort(key=lambda child: (child["state"] == "running", child.get("heartbeat", "")))
+    return told[-1] if told else {}
+
+
+def _steps(told: dict[str, Any]) -> str:
+    if "step" not in told or "total" not in told:
+        return ""
+    where = f"{told['within']}: " if "within" in told else ""
+    return f"{where}{told['step']} of {told['total']}"
+
+
+def _age(heartbeat: str | None) -> str:
+    """How long ago, for people. A clock that was set back shows as `just now`; nothing is decided by it."""
+    if heartbeat is None:
+        return ""
+    age = (datetime.now(UTC) - datetime.fromisoformat(heartbeat)).total_seconds()
+    return "just now" if age < 10 else f"{console.duration(age)} ago"
+
+
+def status(run: Run) -> None:
+    """Say where a run and the runs inside it stand."""
+    told = run.status()
+    shown = {"run": str(run.folder), **told, "heartbeat": _age(told.get("heartbeat"))}
+    console.table(
+        ("status", ""), [(key, _plain(value)) for key, value in shown.items() if value not in (None, "")]
+    )
+    if run.children():
+        console.say()
+        console.table(
+            ("run", "state", "step", "left", "score", "heartbeat"), [_row(child) for child in run.children()]
+        )
+    if not run.config_file.exists():
+        return  # a run inside another is continued and scored with that one
+    if told["state"] in ("interrupted", "died", "halted", "failed"):
+        console.say(f"\nNext: homeostat resume {run.folder}")
+    elif told["state"] == "done":
+        console.say(f"\nNext: homeostat evaluate {run.folder}")
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+
+
+def logs(run: Run, follow: bool) -> None:
+    """Print the journal of a run, and what comes while it lives."""
+    for event in _lines(run, follow):
+        console.say(sentence(event))
+
+
+def sentence(event: dict[str, Any]) -> str:
+    """One event in words."""
+    where = " ".join(f"{name} {event[name]}" for name in ("epoch", "step") if name in event)
+    numbers = [f"{key} {_number(value)}" for key, value in event.items() if key not in _HIDDEN]
+    parts = (
+        event.get("time", "")[:19],
+        f"{event.get('kind', ''):8}",
+        event.get("within", ""),
+        where,
+        event.get("sentence", ""),
+        "  ".join(numbers),
+    )
+    return "  ".join(part for part in parts if part)
+
+
+def _number(value: Any) -> str:
+    return console.number(value) if isinstance(value, float) else str(value)
+
+
+def _lines(run: Run, follow: bool) -> Iterator[dict[str, Any]]:
+    """Events as they are written, those of the runs inside it too, in the order of their time."""
+    read: dict[str, int] = {}
+    while True:
+        is_over = not follow or not run.is_alive()
+        fresh = [event for name, each in _family(run) for event in _fresh(each, name, read)]
+        yield from sorted(fresh, key=lambda event: str(event.get("time", "")))
+        if is_over:
+            return
+        time.sleep(POLL_S)
+
+
+def _family(run: Run, name: str = "") -> Iterator[tuple[str, Run]]:
+    yield name, run
+    for child in run.children():
+        yield from _family(child, f"{name}/{child.name}" if name else child.name)
+
+
+def _fresh(run: Run, name: str, read: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """What a journal has gained. A last line without its end is read again when it is whole."""
+    if not run.journal_file.exists():
+        return
+    with run.journal_file.open("rb") as journal:
+        journal.seek(read.get(name, 0))
+        text = journal.read()
+    whole = text[: text.rfind(b"\n") + 1]
+    read[name] = read.get(name, 0) + len(whole)
+    for line in whole.splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # cut off by a kill
+        yield {**event, "within": name} if name else event
+
+
+def stop(run: Run, wait_s: float) -> None:
+    """Ask the process of a run to save and stop, and wait until it has."""
+    told = run.status()
+    if not run.is_alive():
+        raise RunError(f"{run.folder} is not running: its state is {told['state']}.")
+    if told.get("host") != socket.gethostname():
+        raise RunError(f"{run.folder} runs on {told.get('host')}; stop it there.")
+    # The run holds its lock, so the process number in its status is that of a live process.
+    os.kill(int(told["pid"]), signal.SIGTERM)
+    until = time.monotonic() + wait_s
+    while run.is_alive():
+        if time.monotonic() > until:
+            raise RunError(
+                f"{run.folder} was asked to stop {wait_s:g} s ago and has not yet. It may be preparing data."
+            )
+        time.sleep(0.1)
+    ended = run.status()
+    at = f" at step {ended['step']}" if "step" in ended else ""
+    console.say(f"{run.folder}: {ended['state']}{at}. {ended.get('reason', '')}".rstrip())
+    console.say(f"Next: homeostat resume {run.folder}")

@@ -1,0 +1,168 @@
+"""What came out of a run? Scores, predictions, comparisons, a report and exported weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from homeostat import console
+from homeostat.cli import flags
+from homeostat.config import from_plain
+from homeostat.errors import RunError
+from homeostat.evaluate.contest import by_method, contest
+from homeostat.recipes import find
+from homeostat.recipes.recipe import Recipe
+from homeostat.run import Run, open_run, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class One:
+    """One run."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """What to predict, and where to write it."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run whose best model is used."""
+    data: Path
+    """Raw data in the recipe's layout, with or without targets."""
+    out: Path
+    """Parquet file to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    """Runs."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of the runs; those that differ in their seed alone count as one method."""
+    score: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Score to compare; left out, the usual one of the kind."""
+    split: Literal["test", "valid"] = "test"
+    """Which predictions to compare; each reading of test is noted in the ledgers."""
+
+
+def run(command: str, words: Sequence[str]) -> None:
+    """Run `evaluate`, `predict`, `compare`, `report` or `export`."""
+    {"evaluate": _evaluate, "predict": _predict, "compare": _compare, "report": _report, "export": _export}[
+        command
+    ](words)
+
+
+def recipe_of(run: Run) -> tuple[Recipe[Any], Any]:
+    """The recipe and the configuration that a run was made with."""
+    plain = run.config()
+    recipe = find(plain["recipe"])
+    return recipe, from_plain(recipe.config, plain["config"])
+
+
+def _evaluate(words: Sequence[str]) -> None:
+    evaluate(
+        open_run(flags.parse(One, words, "homeostat evaluate", "Score the prediction files of a run.").run)
+    )
+
+
+def evaluate(run: Run) -> None:
+    """Score the prediction files of a run and write metrics.json."""
+    recipe, _ = recipe_of(run)
+    if not any(run.predictions.glob("*.parquet")):
+        raise RunError(
+            f"{run.folder} has no predictions: its state is {run.status()['state']}. "
+            f"Finish it with `homeostat resume {run.folder}`."
+        )
+    metrics = recipe.scores(run.folder)
+    write_json(run.metrics_file, metrics)
+    console.table(("score", "model", "split", "value", "interval", "trivial", "n"), _rows(metrics))
+    console.say(
+        f"\nWrote {run.metrics_file} with {len(metrics['scores'])} scores\nNext: homeostat report {run.folder}"
+    )
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The headline's score of every model on the headline's split, the run's own model first."""
+    headline = metrics["headline"]
+    same = [
+        score
+        for score in metrics["scores"]
+        if (score["name"], score["split"]) == (headline["name"], headline["split"])
+    ]
+    return [_row(score) for score in sorted(same, key=lambda score: score["model"] != headline["model"])]
+
+
+def _row(score: Mapping[str, Any]) -> tuple[str, ...]:
+    name = " ".join(part for part in (score["name"], score.get("target", "")) if part)
+    value = score["note"] if score["value"] is None else console.number(score["value"])
+    low, high, trivial = (score.get(key) for key in ("low", "high", "trivial"))
+    interval = "" if low is None or high is None else f"{console.number(low)} to {console.number(high)}"
+    beside = "" if trivial is None else console.number(trivial)
+    return name, score["model"], score["split"], value, interval, beside, str(score["n"])
+
+
+def _predict(words: Sequence[str]) -> None:
+    options = flags.parse(
+        Predict, words, "homeostat predict", "Predict new data with the best model of a run."
+    )
+    made = open_run(options.run)
+    recipe, config = recipe_of(made)
+    recipe.predict(config, made, options.data, options.out)
+    console.say(f"Wrote {options.out}")
+
+
+def _compare(words: Sequence[str]) -> None:
+    options = flags.parse(
+        Several, words, "homeostat compare", "Put runs side by side, paired on the same rows."
+    )
+    if len(options.runs) < 2:
+        raise RunError("Name at least two runs: homeostat compare RUN RUN ...")
+    folders = [open_run(folder).folder for folder in options.runs]
+    compared = contest(by_method(folders), score=options.score, split=options.split)
+    rows = [
+        (
+            f"{pair.a} - {pair.b}",
+            pair.score,
+            pair.split,
+            f"{console.number(pair.value_a)} - {console.number(pair.value_b)}",
+            console.number(pair.difference),
+            f"{console.number(pair.low)} to {console.number(pair.high)}",
+            console.number(pair.p if pair.holm is None else pair.holm),
+            str(pair.subjects),
+        )
+        for pair in compared
+    ]
+    console.table(
+        ("runs", "score", "split", "values", "difference", "interval", "p (Holm)", "subjects"), rows
+    )
+    for note in dict.fromkeys(pair.note for pair in compared if pair.note):
+        console.say(f"Note: {note}.")
+
+
+def _report(words: Sequence[str]) -> None:
+    report(open_run(flags.parse(One, words, "homeostat report", "Write the report of a run.").run))
+
+
+def report(run: Run) -> None:
+    """Write report.html from the files of a run."""
+    from homeostat.report import page  # loads the plotting library, which nothing else here needs
+
+    page.write(run.folder)
+    console.say(f"Wrote {run.report_file}")
+
+
+def _export(words: Sequence[str]) -> None:
+    options = flags.parse(
+        One, words, "homeostat export", "Write the best weights as safetensors, with their config."
+    )
+    exported = open_run(options.run)
+    from homeostat.engine.export import export
+
+    for path in export(exported):
+        console.say(f"Wrote {path}")

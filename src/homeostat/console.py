@@ -1,0 +1,151 @@
+"""What does the user see? The only place that prints: plain unbuffered lines, tables, and a progress bar."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+# Redrawing a bar costs about 2 ms of Python; at this rate that is less than half a per cent of a run.
+_REDRAW_S = 0.5
+# Without a terminal the same news come as lines; one per half minute keeps a log readable.
+_LINE_S = 30.0
+# Evaluations closer than this are told by the journal alone.
+_NEWS_S = 1.0
+
+
+def say(text: str = "") -> None:
+    """Print a line of result or advice to standard output, at once."""
+    print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error: a choice made for the user, with its reason, or an alarm."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def fail(text: str) -> None:
+    """Print an error to standard error."""
+    print(f"error: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Show what layers note that may not print themselves: a choice and its reason."""
+    logger, handler = logging.getLogger("homeostat"), logging.StreamHandler(sys.stderr)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their headings; columns line up and nothing is cut off."""
+    widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        say("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def number(value: float) -> str:
+    """Four significant digits, as short as they can be written."""
+    return f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Shows how far a run is: a bar with ETA on a terminal, a line now and then anywhere else."""
+
+    def __init__(
+        self, title: str, total: int, start: int = 0, shown: bool = True, stream: TextIO | None = None
+    ) -> None:
+        self._title, self._total, self._start, self._is_shown = title, total, start, shown
+        self._stream = stream if stream is not None else sys.stderr
+        self._began = self._shown = time.monotonic()
+        self._told = -math.inf
+        self._bar: RichProgress | None = None
+        self._task: TaskID | None = None
+        self._redraw_s = _REDRAW_S if self._stream.isatty() else _LINE_S
+
+    def __enter__(self) -> Progress:
+        if self._is_shown and self._stream.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[news]}"),
+            )
+            # auto_refresh would redraw from a thread, in the middle of a training step.
+            self._bar = Progress(*columns, console=Console(file=self._stream), auto_refresh=False)
+            self._task = self._bar.add_task(self._title, total=self._total, completed=self._start, news="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+            self._bar.stop()
+
+    def is_due(self) -> bool:
+        """Say whether it is time to show something; cheap enough for every step."""
+        return time.monotonic() - self._shown > self._redraw_s
+
+    def eta_s(self, step: int) -> float | None:
+        """Seconds left at the pace so far; None while there is no pace."""
+        done = step - self._start
+        return (time.monotonic() - self._began) / done * (self._total - step) if done > 0 else None
+
+    def show(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Show the step and its numbers now."""
+        self._shown = time.monotonic()
+        if not self._is_shown:
+            return
+        news = "  ".join(f"{name} {number(value)}" for name, value in numbers.items())
+        eta = self.eta_s(step)
+        left = "" if eta is None else f"{duration(eta)} left"
+        if self._bar is None or self._task is None:
+            parts = (f"{self._title}: step {step} of {self._total}", left, news)
+            print(", ".join(part for part in parts if part), file=self._stream, flush=True)
+        else:
+            self._bar.update(self._task, completed=step, news=f"{left}  {news}", refresh=True)
+
+    def news(self, step: int, text: str) -> None:
+        """Print a line unless another came just before: a run of a thousand short epochs is not a thousand lines."""
+        if step >= self._total or time.monotonic() - self._told > _NEWS_S:
+            self._told = time.monotonic()
+            self.line(text)
+
+    def line(self, text: str) -> None:
+        """Print a line of its own, above the bar."""
+        if not self._is_shown:
+            return
+        if self._bar is None:
+            print(text, file=self._stream, flush=True)
+        else:
+            self._bar.console.print(text, highlight=False, markup=False)

@@ -1,0 +1,1 @@
+"""How raw files become arrays that a training run can trust."""

@@ -1,0 +1,277 @@
+"""Prepared data on disk: where is it, is it what the raw files and the code would give now, is it whole?
+
+A store is an immutable folder: one `.npy` per array (memory-mapped on reading), `meta.json`, `origin.json`
+(what it was made from) and `seal.json` (checksum of every file). Its name carries the digest of its origin,
+so a stale store cannot be mistaken for a fresh one. It appears by one rename and is never changed after.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from homeostat.data.fingerprint import Code, Origin, differences, digest_bytes, digest_file
+from homeostat.data.ragged import Array, Ragged
+from homeostat.data.seal import check_seal, seal, sync_folder
+from homeostat.errors import DataError, OutOfResources
+
+OFFSETS = ".offsets"
+LEFTOVER_AGE_S = 24 * 3600
+# No space, over quota, over the size limit of a file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Whether a store can be reused, and the reasons in words."""
+
+    reused: bool
+    path: Path
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """Named arrays and a `meta` dictionary, read-only. `explanation` says why it was reused or built."""
+
+    path: Path
+    arrays: Mapping[str, Array]
+    meta: Mapping[str, Any]
+    counts: Mapping[str, int]
+    fingerprint: str
+    explanation: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, path: Path, *, explanation: Sequence[str] = ()) -> Self:
+        """Maps the arrays; sizes are checked here, every byte by `verify`."""
+        sealed = check_seal(path)
+        try:
+            about = json.loads((path / "meta.json").read_text())
+        except ValueError as error:
+            raise DataError(
+                f"{path.name}/meta.json is not readable ({error}). Prepare the store again."
+            ) from error
+        names = sorted(file.removesuffix(".npy") for file in sealed if file.endswith(".npy"))
+        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+        # The content alone: another origin (a comment in the code) with equal arrays is the same data.
+        content = {file: digest for file, (_, digest) in sealed.items() if file != "origin.json"}
+        return cls(
+            path=path,
+            arrays=arrays,
+            meta=about["meta"],
+            counts=about["counts"],
+            fingerprint=digest_bytes(json.dumps(content, sort_keys=True).encode()),
+            explanation=tuple(explanation),
+        )
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.arrays:
+            raise DataError(
+                f"Store {self.path.name} has no array {name!r}. It has: {', '.join(self.arrays)}."
+            )
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    def ragged(self, name: str) -> Ragged:
+        return Ragged(self[name], self[name + OFFSETS])
+
+    def report(self) -> tuple[str, ...]:
+        """What preparation dropped, clipped or found odd, one sentence each."""
+        return tuple(f"{count:,} {what}" for what, count in self.counts.items() if count)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What a recipe's `write` function is given: it names arrays, counts oddities and sets meta values."""
+
+    folder: Path
+    meta: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def array(self, name: str, values: Array, *, missing_allowed: bool = False) -> None:
+        """`missing_allowed` lets NaN stand for "not measured"; an infinity is never allowed."""
+        values = np.ascontiguousarray(values)
+        check_finite(name, values, missing_allowed=missing_allowed)
+        target = self.folder / f"{name}.npy"
+        if target.exists():
+            raise DataError(f"Array {name!r} is written twice. Give each array of a store its own name.")
+        with target.open("xb") as stream:
+            # As np.save does, except that np.save hides why a write failed.
+            np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(values))
+            stream.write(values.reshape(-1).view(np.uint8).data)
+
+    def ragged(self, name: str, rows: Ragged, *, missing_allowed: bool = False) -> None:
+        self.array(name, rows.values, missing_allowed=missing_allowed)
+        self.array(name + OFFSETS, rows.offsets)
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Adds to the number of `what`: a phrase such as "rows with an empty parameter name, dropped"."""
+        self.counts[what] = self.counts.get(what, 0) + int(number)
+
+
+def check_finite(name: str, values: Array, *, missing_allowed: bool = False) -> None:
+    """Stops at the first value that is not a number, with its array and row."""
+    if values.dtype.kind == "O":
+        raise DataError(f"Array {name!r} holds Python objects. Give it a numeric or fixed-width string type.")
+    if values.dtype.kind not in "fc" or values.size == 0:
+        return
+    bad = np.isinf(values) if missing_allowed else ~np.isfinite(values)
+    if not bad.any():
+        return
+    rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1)) if values.ndim else np.zeros(1, dtype=int)
+    first = values[rows[0]] if values.ndim else values
+    kind = "NaN" if np.isnan(first).any() and not missing_allowed else "an infinity"
+    raise DataError(
+        f"Array {name!r} holds {kind} in row {rows[0]:,} ({len(rows):,} of {len(values):,} rows). "
+        "Drop or mark such rows where the raw files are read; a store holds finite values only."
+    )
+
+
+def build(
+    root: Path,
+    *,
+    name: str,
+    raw: Sequence[Path],
+    code: Sequence[Code],
+    parameters: Mapping[str, Any],
+    write: Callable[[Writer], None],
+) -> Store:
+    """The store for these raw files, this code and these parameters; prepared unless it exists."""
+    origin = Origin.of(name, raw=raw, code=code, parameters=parameters)
+    told = explain(root, origin)
+    if told.reused:
+        return Store.open(told.path, explanation=told.sentences)
+    folder = root / f".{origin.folder}.{uuid.uuid4().hex[:12]}.tmp"
+    make_folder(folder)
+    sweep(root)
+    try:
+        fill(folder, origin, write)
+        publish(folder, told.path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OutOfResources(
+            f"The disk is full: the store {origin.folder} could not be written to {root}. Nothing was changed. "
+            "Free some space, or keep stores on another disk."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Store.open(told.path, explanation=told.sentences)
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(
+            f"Stores cannot be written to {folder.parent}: {error.strerror}. Make it writable, or choose another "
+            "folder with --stores."
+        ) from error
+
+
+def fill(folder: Path, origin: Origin, write: Callable[[Writer], None]) -> None:
+    """Writes everything that a store holds, the seal last."""
+    writer = Writer(folder)
+    write(writer)
+    about = {"meta": writer.meta, "counts": writer.counts}
+    (folder / "meta.json").write_text(json.dumps(about, indent=1, sort_keys=True, allow_nan=False))
+    (folder / "origin.json").write_text(origin.to_json())
+    seal(folder)
+
+
+def explain(root: Path, origin: Origin) -> Explanation:
+    """Why the store of this origin is reused, or what must be built and because of which change."""
+    path = root / origin.folder
+    if path.exists():
+        faults = verify(path)
+        if faults:
+            return Explanation(reused=False, path=path, sentences=(*faults, f"{path.name} is built again."))
+        sentence = (
+            f"Reused {path}: {len(origin.raw):,} raw files, {len(origin.code):,} pieces of code and "
+            f"{len(origin.parameters):,} parameters are those that it was made from, and its checksums hold."
+        )
+        return Explanation(reused=True, path=path, sentences=(sentence,))
+    nearest = min((differences(old, origin) for old in origins(root, origin.name)), key=len, default=None)
+    if nearest is None:
+        return Explanation(
+            reused=False, path=path, sentences=(f"No {origin.name} store in {root} yet: built.",)
+        )
+    reasons = [f"Not reused: {reason}." for reason in nearest]
+    return Explanation(reused=False, path=path, sentences=(*reasons, f"{path.name} is built."))
+
+
+def origins(root: Path, name: str) -> list[Origin]:
+    """Origins of the sealed stores of one name; a folder without a seal is no store."""
+    found = []
+    for file in sorted(root.glob(f"{name}-*/origin.json")):
+        try:
+            check_seal(file.parent)
+            origin = Origin.from_json(file.read_text())
+        except (DataError, ValueError, TypeError):
+            continue  # Half-written or foreign: no store to compare with.
+        found += [origin] if origin.name == name else []
+    return found
+
+
+def verify(path: Path) -> tuple[str, ...]:
+    """Reads every byte again; one sentence per fault, none when the store is whole."""
+    try:
+        sealed = check_seal(path)
+    except DataError as error:
+        return (str(error),)
+    return tuple(
+        f"{path.name}/{file} does not match its checksum: it was changed after it was sealed."
+        for file, (_, digest) in sealed.items()
+        if digest_file(path / file) != digest
+    )
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Renames the finished folder into place. Whoever comes second finds a whole store and keeps that one."""
+    with locked(target.parent):
+        if target.exists():
+            if not verify(target):
+                return
+            # Renamed before it is removed, so that nobody meets a store that is half gone.
+            aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+            target.rename(aside)
+            shutil.rmtree(aside)
+        folder.rename(target)
+        sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time. The lock goes with its process: a killed one cannot hold it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes that replace one corrupt store may meet there
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def sweep(root: Path) -> None:
+    """Removes folders of builds that were killed; a young one may belong to a process at work."""
+    for leftover in root.glob(".*.tmp"):
+        if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,90 @@
+"""Which columns of a tidy file are wanted, of which kind, and which of its rows cannot be used?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from homeostat.errors import DataError, did_you_mean
+
+FORMATS = (".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One declared column. A row without a usable value in a required column is dropped and counted."""
+
+    name: str
+    kind: Literal["number", "text"] = "number"
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The declared columns of the usable rows, and what was wrong with the others."""
+
+    frame: pl.DataFrame
+    """The declared columns, and `row`: its number in the file, counted from 1 below the header."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = None) -> Table:
+    """Numbers are finite or missing; a required one that is missing costs its row, with the row named.
+
+    `suffix` tells the format of a file whose name does not, such as comma-separated values in a .txt.
+    """
+    frame = load(path, suffix=suffix)
+    for column in columns:
+        if column.name not in frame.columns:
+            raise DataError(
+                f"{path} has no column {column.name!r}.{did_you_mean(column.name, frame.columns)}"
+            )
+    frame = frame.select(_typed(column) for column in columns).with_row_index("row", offset=1)
+    counts: dict[str, int] = {}
+    keep = pl.repeat(True, len(frame), eager=True)
+    for column in columns:
+        missing = frame[column.name].is_null()
+        number = int(missing.sum())
+        if not number:
+            continue
+        what = "number" if column.kind == "number" else "text"
+        first = int(frame["row"].filter(missing)[0])
+        fate = "dropped" if column.required else "kept as missing"
+        plural = "rows" if number > 1 else "row"
+        where = f"the first is row {first:,}" if number > 1 else f"row {first:,}"
+        counts[f"{plural} of {path.name} without a {what} in {column.name!r} ({where}), {fate}"] = number
+        if column.required:
+            keep &= ~missing
+    return Table(frame=frame.filter(keep), counts=counts)
+
+
+def load(path: Path, *, suffix: str | None = None) -> pl.DataFrame:
+    """The whole file; text files as text, so that nothing is guessed."""
+    suffix = suffix or path.suffix
+    if suffix not in FORMATS:
+        raise DataError(f"{path} is not one of {', '.join(FORMATS)}. Convert it to one of these.")
+    try:
+        if suffix == ".parquet":
+            return pl.read_parquet(path)
+        separator = "\t" if suffix == ".tsv" else ","
+        return pl.read_csv(path, separator=separator, infer_schema=False)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {path}. Check the path given by --data.") from error
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path} cannot be read as {suffix[1:]} ({reason}). Check or export it again."
+        ) from error
+
+
+def _typed(column: Column) -> pl.Expr:
+    value = pl.col(column.name)
+    if column.kind == "text":
+        text = value.cast(pl.String).str.strip_chars()
+        return pl.when(text != "").then(text).alias(column.name)
+    number = value.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number).alias(column.name)

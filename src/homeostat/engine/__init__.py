@@ -1,0 +1,1 @@
+"""The engine: one function, `fit`, and the values that it needs."""

@@ -1,0 +1,180 @@
+"""How is a state kept so that it cannot be lost? Written aside, synced, checksummed, read back, and in a ring.
+
+Files in a run's checkpoints/: step-000400.ckpt with step-000400.ckpt.sha256 for the last few, best.ckpt likewise,
+and `reserve`, which holds disk space for two more while the run is alive. The checksum is renamed into place before
+its checkpoint: so a checkpoint without one was not written by this code.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError  # what torch.load raises for a file that holds code
+from typing import Any
+
+import torch
+
+import homeostat
+from homeostat.errors import CheckpointError, OutOfResources, RunError, unwritable
+
+# Raised when the contents of a checkpoint change shape. An old number is an error that names the version to use.
+FORMAT = 1
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Name of the checkpoint of a step; six digits keep a listing in order."""
+    return folder / f"step-{step:06d}.ckpt"
+
+
+def ring(folder: Path) -> list[Path]:
+    """All checkpoints of the ring, oldest first."""
+    found = [(re.fullmatch(r"step-(\d{6,})\.ckpt", path.name), path) for path in folder.glob("step-*.ckpt")]
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+
+
+def seal_of(path: Path) -> Path:
+    """The file that holds the checksum of a checkpoint, in the format of sha256sum."""
+    return path.with_name(path.name + ".sha256")
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint such that a crash at any moment leaves the old file or the new one; then read it back."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "homeostat": homeostat.__version__, **content}, buffer)
+    data = buffer.getbuffer()
+    digest = hashlib.sha256(data).hexdigest()
+    _write_synced(seal_of(path), f"{digest}  {path.name}\n".encode())
+    _write_synced(path, data)
+    _sync_folder(path.parent)
+    if _digest(path) != digest:
+        raise RunError(
+            f"{path} reads back differently from what was written: the disk or its driver is faulty."
+        )
+
+
+def is_intact(path: Path) -> bool:
+    """Compare a checkpoint with its checksum; one without a checksum is foreign, which is an error."""
+    try:
+        expected = seal_of(path).read_text(encoding="utf-8").split(maxsplit=1)[0]
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path} has no {seal_of(path).name} beside it, so homeostat did not write it. "
+            "Move it out of the folder, or restore its checksum file."
+        ) from None
+    except (IndexError, UnicodeDecodeError):
+        return False
+    return _digest(path) == expected
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint as plain tensors and values; code in it is never run."""
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":  # not the archive that torch.save writes; its old formats are not ours
+                raise UnpicklingError
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist.") from None
+    except (RuntimeError, UnpicklingError) as error:
+        raise CheckpointError(f"{path} is not a homeostat checkpoint. Move it out of the folder.") from error
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(
+            f"{path} is a torch file, but not a homeostat checkpoint. Move it out of the folder."
+        )
+    if content["format"] != FORMAT:
+        writer = content.get("homeostat", "unknown")
+        raise CheckpointError(
+            f"{path} has format {content['format']}, written by homeostat {writer}. This is homeostat "
+            f"{homeostat.__version__}, which reads format {FORMAT}. Resume with `pip install homeostat=={writer}`, "
+            "or start a new run."
+        )
+    return content
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint, so that it neither counts in the ring nor is lost to whoever wants to look."""
+    aside = path.with_name(path.name + ".damaged")
+    os.replace(path, aside)
+    seal_of(path).unlink(missing_ok=True)
+    return aside
+
+
+def remove(path: Path) -> None:
+    """Drop a checkpoint: first the file, then its checksum, so that no foreign-looking file is ever left."""
+    path.unlink(missing_ok=True)
+    seal_of(path).unlink(missing_ok=True)
+
+
+def clean(folder: Path) -> None:
+    """Make the folder and clear away what a killed process left half written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for scratch in folder.glob("*.part"):
+            scratch.unlink()
+        for seal in folder.glob("*.sha256"):
+            if not seal.with_name(seal.name.removesuffix(".sha256")).exists():
+                seal.unlink()
+    except OSError as error:
+        raise unwritable(error, folder) from error
+
+
+def reserve(folder: Path, size: int) -> None:
+    """Set disk space aside, to be given back when a save finds the disk full."""
+    path = folder / "reserve"
+    if path.exists() and path.stat().st_size >= size:
+        return
+    try:
+        # Asked first: an allocation that is too large may fill the disk before it fails, for everybody.
+        if shutil.disk_usage(folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except AttributeError:  # no posix_fallocate: macOS and Windows; a save may then find the disk full
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if not isinstance(unwritable(error, path), OutOfResources):
+            raise unwritable(error, path) from error
+        raise OutOfResources(
+            f"{folder} has no room for the two checkpoints of {size / 2e6:.0f} MB that are reserved at the start. "
+            "Free some space or choose another --run."
+        ) from error
+
+
+def release(folder: Path) -> None:
+    """Give the reserved space back."""
+    (folder / "reserve").unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, data: bytes | memoryview) -> None:
+    scratch = path.with_name(path.name + ".part")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renames durable; Windows cannot open a folder and does this by itself."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,47 @@
+"""How do the best weights leave the run? As safetensors, with the configuration that rebuilds the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from homeostat.engine import checkpoint
+from homeostat.errors import CheckpointError
+from homeostat.run import Run, write_json
+
+
+def best_weights(run: Run) -> Mapping[str, Tensor]:
+    """The weights with the best score, from the newest intact checkpoint of a run."""
+    for path in reversed(checkpoint.ring(run.checkpoints)):
+        if checkpoint.is_intact(path):
+            best = checkpoint.read(path)["state"]["best"]
+            if best is None:
+                raise CheckpointError(
+                    f"Run {run.name} has not been scored yet, so it has no best model. Resume it."
+                )
+            weights: Mapping[str, Tensor] = best["weights"]
+            return weights
+    raise CheckpointError(f"Run {run.name} has no intact checkpoint in {run.checkpoints}.")
+
+
+def export(run: Run) -> list[Path]:
+    """Write export/model.safetensors and export/config.json, for this run and for the runs inside it."""
+    written: list[Path] = []
+    for each in [run, *run.children()]:
+        if each.checkpoints.is_dir():
+            each.export.mkdir(exist_ok=True)
+            weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
+            path = each.export / "model.safetensors"
+            config = run.config()
+            save_file(
+                weights, path, metadata={"recipe": config["recipe"], "config": json.dumps(config["config"])}
+            )
+            write_json(each.export / "config.json", config)
+            written += [path, each.export / "config.json"]
+    if not written:
+        raise CheckpointError(f"Run {run.name} has no checkpoint yet, so there is nothing to export.")
+    return written

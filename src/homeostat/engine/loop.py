@@ -1,0 +1,296 @@
+"""What does one turn of `fit` do? A step, an evaluation, a save: each leaves the State whole."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from homeostat.data.batches import Indices, ahead
+from homeostat.engine import device as devices
+from homeostat.engine import gradient, heal, memory, optim, randomness, resources, vitals
+from homeostat.engine.distributed import World
+from homeostat.engine.interrupt import Interrupt
+from homeostat.engine.plan import Plan
+from homeostat.engine.precision import Precision
+from homeostat.engine.readout import Readout
+from homeostat.engine.saver import Saver
+from homeostat.engine.state import State
+from homeostat.engine.task import Task
+from homeostat.engine.watch import Watch
+from homeostat.errors import ConfigError
+from homeostat.guards.base import Event, Kind, Look
+
+B = TypeVar("B")
+
+# Below this, handing a batch from one thread to another costs as much as gathering it.
+THREAD_PAYS_S = 300e-6
+# The fastest of the first few counts: the first one also shuffles the epoch and warms the caches.
+TIMED_BATCHES = 4
+
+# Rows of the batch, seconds spent waiting for it, what was measured on it, and the norm of its gradient.
+_Computed = tuple[Indices, float, gradient.Measured, Tensor]
+
+
+class Loop(Generic[B]):
+    """The parts of a running fit. Nothing in here evolves but the State."""
+
+    def __init__(
+        self,
+        task: Task[B],
+        plan: Plan,
+        state: State,
+        saver: Saver,
+        watch: Watch,
+        interrupt: Interrupt,
+        precision: Precision,
+        world: World,
+    ) -> None:
+        self.task, self.plan, self.state, self.saver = task, plan, state, saver
+        self.watch, self._interrupt, self._precision, self._world = watch, interrupt, precision, world
+        self.device = precision.device
+        self.planned_epochs = plan.settings.epochs
+        self._parameters = optim.trainable(state.optimizer)
+        self._named = vitals.trainable(task.model, self._parameters)
+        self._readout = Readout(self.device)
+        self._stream: Iterator[tuple[Indices, list[tuple[B, int]]]] | None = None
+        self._gather_s, self._timed = math.inf, 0
+        self._is_first_step = True
+        self._is_sound = True
+        self._agreed_stop = ""
+
+    @property
+    def stops(self) -> str:
+        """Why the run must stop now, or nothing. Several processes stop at the step on which they agreed."""
+        return self._interrupt.reason if self._world.size == 1 else self._agreed_stop
+
+    @property
+    def is_late(self) -> bool:
+        """Say whether an alarm comes after the update that it is about."""
+        return self._readout.is_late
+
+    def rewind(self) -> None:
+        """Forget what was under way: the next step is that of the State."""
+        self.close()
+        self._stream = None
+        self._readout.forget()
+        self.watch.rewind(self.state.step)
+
+    def use_fp32(self) -> None:
+        """Compute everything in fp32 from here on."""
+        self._precision = replace(self._precision, regions=())
+
+    def step(self) -> None:
+        """One optimiser step. A guard that halts is heard before the update where the device allows it."""
+        began, state = time.perf_counter(), self.state
+        computed = self._gradient()
+        if computed is None:
+            return
+        rows, waited, measured, norm = computed
+        rate = self.plan.rate(state)
+        fields = {
+            "step": state.step,
+            "epoch": self.plan.epoch_of(state.step),
+            "learning_rate": rate,
+            "rows": rows,
+            "seconds": time.perf_counter() - began,
+            "waited": waited,
+        }
+        self._tell(self._explained(self._readout.put(measured, norm, fields)))
+        optim.set_rate(state.optimizer, rate)
+        looks = bool(state.guards) and self.plan.ends_epoch(state.step + 1)
+        before = vitals.copy_of(self._named) if looks else []
+        state.optimizer.step()
+        if state.average is not None:
+            optim.follow(state.average, state.model, self.plan.settings.optim.average)
+        state.step += 1
+        self._is_first_step = False
+        if self.plan.ends_epoch(state.step):
+            self._end_epoch(vitals.look(self._named, before) if looks else None)
+
+    def _explained(self, event: Event | None) -> Event | None:
+        """Find out where a loss or gradient that is no number began, while the weights are still those that made it."""
+        if event is None or self._readout.is_late or math.isfinite(event.loss + event.gradient_norm):
+            return event
+        batches, model = self.task.batches, self.task.model
+        batch = devices.move(batches.batch(np.asarray(event.rows), event.epoch), self.device)
+        randomness.reseed(self.device, self.plan.settings.seed, "step", event.step)
+        return replace(event, look=vitals.autopsy(model, self._named, lambda: self.task.loss(model, batch)))
+
+    def _gradient(self) -> _Computed | None:
+        """Compute the gradient of the next batch; None when memory ran out or the first step was left."""
+        try:
+            # The first step may compile for minutes and has changed nothing yet, so it can be left in the middle.
+            is_first = self._is_first_step and self._world.size == 1
+            return self._interrupt.abortable(self._computed) if is_first else self._computed()
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_exhausted(error):
+                raise
+        self._cut_smaller()  # out here, where the traceback no longer holds on to the tensors
+        return None
+
+    def _computed(self) -> _Computed:
+        began = time.perf_counter()
+        rows, pieces = self._next_pieces()
+        waited = time.perf_counter() - began
+        randomness.reseed(self.device, self.plan.settings.seed, "step", self.state.step)
+        wants_stop = bool(self._interrupt.reason)
+        measured = gradient.compute(
+            self.task, pieces, self._parameters, self._precision, self._world, wants_stop
+        )
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        norm = optim.clip(gradients, self.plan.settings.optim.clip)
+        if measured.stops is not None and float(measured.stops) > 0:
+            self._agreed_stop = self._interrupt.reason or "another process was asked to stop"
+        return rows, waited, measured, norm
+
+    def _cut_smaller(self) -> None:
+        self._stream = None
+        self.state.pieces = memory.doubled(
+            self.state.pieces, min(self.task.batches.size, self.task.batches.count)
+        )
+        self.watch.say(
+            "memory",
+            self.state.step,
+            f"memory ran out: batches are now computed in {self.state.pieces} pieces; their size and order stay",
+        )
+
+    def evaluate(self) -> None:
+        """Score the model and keep it if it is the best. Left at once, unscored, when a request to stop comes."""
+        state, began = self.state, time.perf_counter()
+        self._tell(self._readout.flush())
+        models = [state.model] if state.average is None else [state.model, state.average]
+        before = [vitals.state_of(model) for model in models] if state.guards else []
+        if self._world.size == 1:
+            scores = self._interrupt.abortable(self._scores)
+        else:
+            scores = self._world.from_first(self._scores())
+        if scores is None:
+            return
+        if self.task.select not in scores:
+            raise ConfigError(
+                f"The task selects {self.task.select!r}, but its scores are {', '.join(scores)}."
+            )
+        is_best = state.offer(scores[self.task.select], self.plan.direction)
+        strayed = [n for model, was in zip(models, before, strict=False) for n in vitals.strayed(model, was)]
+        look = Look(strayed=strayed) if strayed else None
+        event = self._event("score", scores=scores, look=look, seconds=time.perf_counter() - began)
+        self.watch.scores(event, self.task.select, is_best)
+        if self.plan.settings.heal and self._world.is_first:
+            heal.keep_good(self)
+
+    def _scores(self) -> Mapping[str, float]:
+        model = self.state.scored_model
+        modes = [(part, part.training) for part in model.modules()]
+        randomness.reseed(self.device, self.plan.settings.seed, "score", self.state.step)
+        try:
+            with torch.no_grad(), self._precision.forward():
+                return {name: float(value) for name, value in self.task.score(model.eval()).items()}
+        finally:
+            for part, mode in modes:  # not model.train(): a frozen part may have been left in eval on purpose
+                part.training = mode
+
+    def save(self, wait: bool = False) -> None:
+        """Save the State; on several processes the first one does it for all."""
+        self._tell(self._readout.flush())
+        if self._world.is_first:
+            self.saver.save(self.state, wait)
+
+    def save_if_sound(self) -> None:
+        """Save after a halt, unless its cause has already reached the weights."""
+        if self._is_sound:
+            self.save(wait=True)
+
+    def _tell(self, event: Event | None) -> None:
+        """Pass a step on. An alarm that comes one step late comes after the update that it should have prevented."""
+        self._is_sound = not self._readout.is_late
+        self.watch.step(event)
+        self._is_sound = True
+
+    def begin(self) -> None:
+        """Tell the guards the plan, in every process that takes part in the run."""
+        settings = self.plan.settings
+        if settings.heal and self._world.size == 1:
+            self.watch.heals = tuple(self.task.remedies)
+            if self.state.step == 0:
+                heal.keep_good(self)
+        numbers = {
+            "steps": self.plan.total,
+            "steps_per_epoch": self.plan.per_epoch,
+            "clip": settings.optim.clip,
+        }
+        self.watch.tell_guards(
+            self._event("start", numbers={name: float(value) for name, value in numbers.items()})
+        )
+
+    def end(self) -> None:
+        """Tell the guards that the last step is done; what they say now stops nothing any more."""
+        self.watch.tell_guards(self._event("end"))
+
+    def _event(self, kind: Kind, **told: Any) -> Event:
+        state, select = self.state, self.task.select
+        epoch = told.pop("epoch", self.plan.epoch_of(state.step))
+        return Event(
+            kind=kind, step=state.step, epoch=epoch, select=select, direction=self.task.direction, **told
+        )
+
+    def _end_epoch(self, look: Look | None) -> None:
+        self._tell(self._readout.flush())
+        means = self.state.epoch.take()
+        numbers = resources.measure(self.device, self.saver.folder)
+        if (eta := self.watch.eta_s(self.state.step)) is not None:
+            numbers["eta_seconds"] = eta
+        numbers["checkpoint_bytes"] = float(self.saver.size_of(self.state))
+        event = self._event(
+            "epoch",
+            look=look,
+            epoch=self.plan.epoch_of(self.state.step) - 1,
+            loss=means.get("train/loss", 0.0),
+            gradient_norm=means.get("gradient_norm", 0.0),
+            terms={
+                name.removeprefix("train/"): value
+                for name, value in means.items()
+                if name.startswith("train/")
+            },
+            numbers={
+                **numbers,
+                **{name: value for name, value in means.items() if not name.startswith("train/")},
+            },
+        )
+        self.watch.epoch(event, means)
+
+    def _next_pieces(self) -> tuple[Indices, list[tuple[B, int]]]:
+        """The batch of this step. The first ones are timed; if gathering is slow, a thread does it from then on."""
+        if self._stream is None:
+            self._stream, self._gather_s, self._timed = self._pieces(), math.inf, 0
+        if self._timed == TIMED_BATCHES:
+            return next(self._stream)
+        began = time.perf_counter()
+        made = next(self._stream)
+        self._gather_s = min(self._gather_s, time.perf_counter() - began)
+        self._timed += 1
+        if self._timed == TIMED_BATCHES and self._gather_s > THREAD_PAYS_S:
+            self._stream = ahead(self._stream)
+        return made
+
+    def _pieces(self) -> Iterator[tuple[Indices, list[tuple[B, int]]]]:
+        """Yield each batch from the current step on as (rows, pieces with their number of samples)."""
+        batches = self.task.batches
+        for epoch, rows in batches.rows(self.state.step):
+            rows = heal.quarantined(rows, self.state.remedies, batches.count)
+            share = self._world.share(rows)
+            parts = memory.cut(share, self.state.pieces) or [rows[:1]]
+            sizes = [len(part) if len(share) else 0 for part in parts]
+            made = [devices.move(batches.batch(part, epoch), self.device) for part in parts]
+            yield rows, list(zip(made, sizes, strict=True))
+
+    def close(self) -> None:
+        """End the thread that gathers ahead."""
+        if isinstance(self._stream, Generator):
+            self._stream.close()

@@ -1,0 +1,42 @@
+"""Is the memory exhausted, and how many pieces must a batch be cut into?"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from homeostat.data.batches import Indices
+from homeostat.errors import OutOfResources
+
+# What allocators say that raise a plain RuntimeError: torch's CPU allocator and cuBLAS/cuDNN workspaces.
+_SIGNS = (
+    "DefaultCPUAllocator",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "MPS backend out of memory",
+)
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Say whether an exception means that memory ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def doubled(pieces: int, rows: int) -> int:
+    """Return twice as many pieces per batch, or say that a single sample is already too large."""
+    if pieces >= rows:
+        raise OutOfResources(
+            "One sample alone does not fit into memory. Use a smaller model or shorter samples, or another device."
+        )
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return min(2 * pieces, rows)
+
+
+def cut(rows: Indices, pieces: int) -> list[Indices]:
+    """Cut the rows of a batch into pieces of nearly equal size, in order, none of them empty."""
+    if len(rows) == 0:
+        return []
+    return [rows] if pieces == 1 else np.array_split(rows, min(pieces, len(rows)))

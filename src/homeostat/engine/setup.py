@@ -1,0 +1,115 @@
+"""What does a fit need around its loop? A device, a plan, the newest state, and no trace afterwards but files."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import torch
+
+from homeostat import console
+from homeostat.engine import checkup, distributed, heal, precision, randomness
+from homeostat.engine import device as devices
+from homeostat.engine.distributed import World
+from homeostat.engine.interrupt import Interrupt
+from homeostat.engine.loop import Loop
+from homeostat.engine.plan import Plan
+from homeostat.engine.precision import Precision
+from homeostat.engine.saver import Saver
+from homeostat.engine.settings import Settings
+from homeostat.engine.state import State
+from homeostat.engine.task import Task
+from homeostat.engine.tensorboard import Events
+from homeostat.engine.watch import Watch
+from homeostat.guards.base import AbstractGuard
+from homeostat.run import Run
+
+B = TypeVar("B")
+
+# Batches on which a plan of mixed precision is compared with fp32.
+PROBE_BATCHES = 3
+
+
+@contextmanager
+def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGuard]) -> Iterator[Loop[B]]:
+    """Set up the loop and restore its newest state; leave no handler, seed or thread behind."""
+    device, why = devices.choose(settings.device)
+    world = distributed.join(device)
+    plan = Plan(settings, len(task.batches), task.direction)
+    with ExitStack() as stack:
+        run = run if world.is_first else Run(run.folder, writes=False)
+        stack.enter_context(run.active())
+        stack.enter_context(randomness.borrowed(device))
+        task.model.to(device)
+        policy = _precision(task, settings, device, stack)
+        state = State.fresh(task, settings.optim, settings.accumulate, guards)
+        saver = Saver(run, settings.saving)
+        notes = _restore(saver, state, world)
+        progress = stack.enter_context(
+            console.Progress(run.name, plan.total, state.step, shown=world.is_first)
+        )
+        events = Events(run.tensorboard) if settings.tensorboard and world.is_first else None
+        watch = Watch(run, state, progress, settings.journal_every, events)
+        run.environment(device=str(device), device_reason=why, precision=policy.table(), processes=world.size)
+        interrupt = stack.enter_context(Interrupt())
+        stack.callback(lambda: _end(run, plan, state, saver))
+        if settings.audits and saver.is_new and world.is_first:
+            checkup.tell(checkup.at_start(task, device), run, watch)
+        _begin(run, plan, state, saver, watch, notes, world)
+        loop = Loop(task, plan, state, saver, watch, interrupt, policy, world)
+        stack.callback(loop.close)
+        heal.take_effect(loop)
+        yield loop
+
+
+def _restore(saver: Saver, state: State, world: World) -> list[str]:
+    """The first process restores and sets damaged files aside before the others look."""
+    notes = saver.restore(state) if world.is_first else []
+    world.wait()
+    if not world.is_first:
+        saver.restore(state)
+    world.wait()
+    return notes
+
+
+def _begin(
+    run: Run, plan: Plan, state: State, saver: Saver, watch: Watch, notes: Sequence[str], world: World
+) -> None:
+    run.progress(step=state.step, total=plan.total)
+    for note in notes:
+        watch.say("fallback", state.step, note)
+    if saver.is_new:
+        run.journal("start", step=0, total=plan.total, steps_per_epoch=plan.per_epoch)
+    else:
+        run.journal("resume", step=state.step, total=plan.total)
+    run.flush()
+    if world.is_first and not plan.is_over(state):
+        saver.reserve(state)
+        saver.save(state)  # so that there is something to resume from the first step on
+
+
+def _end(run: Run, plan: Plan, state: State, saver: Saver) -> None:
+    run.progress(step=state.step)
+    saver.close(plan.is_over(state))
+
+
+def _precision(task: Task[Any], settings: Settings, device: torch.device, stack: ExitStack) -> Precision:
+    """Plan, protect the islands, and probe the plan on the untrained model, which a resume starts from as well."""
+    policy = precision.plan(task.model, task.islands, settings.precision, device)
+    if not policy.is_mixed:
+        return policy
+    stack.callback(precision.protect(task.model, task.islands, device))
+
+    def losses(context: AbstractContextManager[Any]) -> list[float]:
+        found = []
+        for step in range(min(PROBE_BATCHES, len(task.batches))):
+            batch = devices.move(task.batches.batch(task.batches.indices(step), 0), device)
+            model = copy.deepcopy(task.model)  # batch statistics of a probe must not stay
+            randomness.reseed(device, settings.seed, "step", step)
+            with torch.no_grad(), context:
+                found.append(float(task.loss(model, batch).total))
+        return found
+
+    return precision.probe(policy, losses)

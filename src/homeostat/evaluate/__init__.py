@@ -1,0 +1,6 @@
+"""Are these numbers believable? Statistics from prediction files, without any model."""
+
+from homeostat.evaluate.predictions import Predictions
+from homeostat.evaluate.score import Score
+
+__all__ = ["Predictions", "Score"]

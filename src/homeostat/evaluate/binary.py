@@ -1,0 +1,196 @@
+"""How well does a probability tell yes from no? Ranking, probability and threshold scores of one target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from homeostat.evaluate import bootstrap, delong, weighted
+from homeostat.evaluate.bootstrap import RESAMPLES, Floats, Interval
+from homeostat.evaluate.predictions import Predictions
+from homeostat.evaluate.score import Better, Score, too_few
+from homeostat.evaluate.threshold import GIVEN, Threshold
+
+RANKING = ("auroc", "auroc (bootstrap)", "auprc", "brier", "log loss")
+
+
+def _mcc(c: Floats) -> Floats:
+    tp, fp, fn, tn = c
+    scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    correlation: Floats = np.divide(tp * tn - fp * fn, scale, out=np.zeros_like(scale), where=scale > 0)
+    return correlation
+
+
+AT_THRESHOLD: Mapping[str, Callable[[Floats], Floats]] = {
+    "sensitivity": lambda c: c[0] / (c[0] + c[2]),
+    "specificity": lambda c: c[3] / (c[3] + c[1]),
+    "ppv": lambda c: c[0] / (c[0] + c[1]),
+    "npv": lambda c: c[3] / (c[3] + c[2]),
+    "accuracy": lambda c: (c[0] + c[3]) / c.sum(axis=0),
+    "balanced accuracy": lambda c: (c[0] / (c[0] + c[2]) + c[3] / (c[3] + c[1])) / 2,
+    "f1": lambda c: 2 * c[0] / (2 * c[0] + c[1] + c[2]),
+    "mcc": _mcc,
+}
+"""Of the counts (tp, fp, fn, tn)."""
+BETTER: Mapping[str, Better] = {
+    "brier": "lower",
+    "log loss": "lower",
+    "ece": "lower",
+    "calibration slope": "neither",
+    "calibration intercept": "neither",
+}
+"""Where higher is not better."""
+NARROW = "near 1 with few positives: such intervals hold the truth in about 90 to 95 % of samples"
+"""Measured by benchmarks/evaluate.py; the variance of a nearly perfect ranking rests on a handful of errors."""
+SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
+"""Scores that are shares of subjects: Wilson's interval holds where the bootstrap of 20 out of 20 says [1, 1]."""
+
+
+def scores(
+    p: Predictions,
+    *,
+    threshold: Threshold = GIVEN,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[Score, ...]:
+    """Every score of one binary target; all "not estimable" under ten positives or ten negatives."""
+    p = p.one(p.names[0])
+    make = partial(score, p, level=level)
+    positives = int(p.truth.sum())
+    if reason := too_few(positives, len(p) - positives):
+        return tuple(make(name, None, note=reason) for name in (*RANKING, *AT_THRESHOLD))
+    called = threshold(p.output)
+    statistics = {
+        "auroc (bootstrap)": weighted.auroc(p.truth, p.output),
+        "auprc": weighted.auprc(p.truth, p.output),
+        "brier": weighted.brier(p.truth, p.output),
+        "log loss": weighted.log_loss(p.truth, p.output),
+    } | {name: weighted.confusion(p.truth, called, combine) for name, combine in AT_THRESHOLD.items()}
+    drawn = bootstrap.resample(p.subjects, statistics, resamples=resamples, seed=seed)
+    value = {name: weighted.value(statistic, len(p)) for name, statistic in statistics.items()}
+    trivial = trivials(float(p.truth.mean()), float(called.mean()))
+    result = [auroc(p, level=level)]
+    for name in statistics:
+        interval, method = _interval(name, p, called, drawn[name], value[name], level)
+        at = f"at {threshold}" if name in AT_THRESHOLD else ""
+        note = "; ".join(part for part in (at, interval.note) if part)
+        result.append(
+            make(name, value[name], interval=interval, method=method, trivial=trivial.get(name), note=note)
+        )
+    return tuple(result)
+
+
+def auroc(p: Predictions, level: float = 0.95) -> Score:
+    """AUROC with DeLong's interval, clustered by subject."""
+    positives = int(p.truth.sum())
+    if reason := too_few(positives, len(p) - positives):
+        return score(p, "auroc", None, note=reason, level=level)
+    areas = delong.auroc(p.truth, p.output[None], p.subjects)
+    low, high = delong.interval(areas, p.truth, level)
+    se = float(np.sqrt(max(0.0, areas.covariance[0, 0])))
+    return score(
+        p,
+        "auroc",
+        float(areas.value[0]),
+        interval=Interval(low=low, high=high, se=se),
+        method="DeLong on the logit scale" + (", clustered by subject" if clustered(p) else ""),
+        trivial=0.5,
+        note=NARROW if areas.value[0] > 0.95 and positives < 200 else "",
+        level=level,
+    )
+
+
+def score(
+    p: Predictions,
+    name: str,
+    value: float | None,
+    *,
+    interval: Interval | None = None,
+    method: str = "",
+    trivial: float | None = None,
+    note: str = "",
+    level: float = 0.95,
+) -> Score:
+    """A score with the facts of its sample filled in."""
+    if value is not None and not np.isfinite(value):
+        value, interval, note = None, None, note or "undefined on this sample"
+    return Score(
+        name=name,
+        value=value,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        n=len(p),
+        subjects=len(np.unique(p.subjects)),
+        events=int(p.truth.sum()) if p.kind == "binary" else None,
+        method=method,
+        split=p.split,
+        trivial=trivial,
+        note=note,
+        model=p.model,
+        target=p.names[0],
+        unit=p.unit,
+        better=BETTER.get(name, "higher"),
+        level=level,
+    )
+
+
+def trivials(prevalence: float, called: float) -> dict[str, float]:
+    """The same scores of predictors that look at nothing.
+
+    For probabilities, the best constant, which is the prevalence. For shares, calling as many people by lot. For
+    accuracy the commoner answer and for F1 "yes" to everybody, because those are what a lazy model learns.
+    """
+    certain = prevalence in (0.0, 1.0)
+    entropy = 0.0 if certain else -prevalence * np.log(prevalence) - (1 - prevalence) * np.log1p(-prevalence)
+    return {
+        "auroc (bootstrap)": 0.5,
+        "auprc": prevalence,
+        "brier": prevalence * (1 - prevalence),
+        "log loss": float(entropy),
+        "sensitivity": called,
+        "specificity": 1 - called,
+        "ppv": prevalence,
+        "npv": 1 - prevalence,
+        "accuracy": max(prevalence, 1 - prevalence),
+        "balanced accuracy": 0.5,
+        "f1": 2 * prevalence / (1 + prevalence),
+        "mcc": 0.0,
+    }
+
+
+def clustered(p: Predictions) -> bool:
+    return len(np.unique(p.subjects)) < len(p)
+
+
+def _interval(
+    name: str, p: Predictions, called: Floats, drawn: Floats, value: float, level: float
+) -> tuple[Interval, str]:
+    subjects = len(np.unique(p.subjects))
+    by_subject = ", clustered by subject" if clustered(p) else ""
+    if name == "auprc":
+        degrees = len(np.unique(p.subjects[p.truth == 1])) - 1
+        interval = bootstrap.on_logit_scale(drawn, value, degrees=degrees, level=level)
+        return interval, "bootstrap on the logit scale" + by_subject
+    if name in SHARES and np.isfinite(value):
+        n = _effective(name, p, called, drawn, value)
+        low, high = bootstrap.wilson(value, n, level)
+        return Interval(low=low, high=high, se=float(np.nanstd(drawn))), "Wilson" + by_subject
+    return bootstrap.percentile(drawn, subjects=subjects, level=level), "bootstrap" + by_subject
+
+
+def _effective(name: str, p: Predictions, called: Floats, drawn: Floats, value: float) -> float:
+    """Independent units behind a share: what a plain sample of the same variance would hold (design effect)."""
+    rows = {
+        "sensitivity": p.truth == 1,
+        "specificity": p.truth == 0,
+        "ppv": called == 1,
+        "npv": called == 0,
+    }.get(name, np.ones(len(p), bool))
+    subjects = len(np.unique(p.subjects[rows]))
+    variance = float(np.nanvar(drawn))
+    if not clustered(p) or variance == 0:
+        return subjects
+    return min(float(rows.sum()), max(1.0, value * (1 - value) / variance))

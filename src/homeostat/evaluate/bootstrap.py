@@ -1,0 +1,101 @@
+"""How far could a score be off? Resamples subjects, thousands of times at once, by weights instead of copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats], Floats]
+"""Weights of the rows (resamples, n) -> value of the score in every resample (resamples,)."""
+
+RESAMPLES = 2000
+CACHED = 2**18
+"""Weights handled at once: 2 MB, so that one block stays in the cache (measured: 4,000 rows, 2x faster)."""
+FEW_SUBJECTS = 20
+"""With fewer subjects no bootstrap interval keeps its promise; the score carries a note."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    low: float | None
+    high: float | None
+    se: float
+    note: str = ""
+
+
+def resample(
+    subjects: NDArray[np.generic],
+    statistics: Mapping[str, Statistic],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Floats]:
+    """Every statistic in every resample. All see the same resamples, so that differences are paired."""
+    unique, row_subject = np.unique(subjects, return_inverse=True)
+    one_row_each = np.array_equal(row_subject, np.arange(len(unique)))
+    random = np.random.default_rng(seed)
+    block = max(1, min(resamples, CACHED // max(len(subjects), len(unique))))
+    values: dict[str, list[Floats]] = {name: [] for name in statistics}
+    for start in range(0, resamples, block):
+        weights = _counts(random, min(block, resamples - start), len(unique))
+        rows = weights if one_row_each else weights[:, row_subject]
+        with np.errstate(
+            invalid="ignore", divide="ignore"
+        ):  # a resample may lack a class: NaN, counted later
+            for name, statistic in statistics.items():
+                values[name].append(statistic(rows))
+    return {name: np.concatenate(parts) for name, parts in values.items()}
+
+
+def _counts(random: np.random.Generator, resamples: int, n: int) -> Floats:
+    """How often each of n subjects was drawn in n draws with replacement."""
+    drawn = random.integers(0, n, (resamples, n)) + np.arange(resamples)[:, None] * n
+    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
+
+
+def percentile(values: Floats, *, subjects: int, level: float = 0.95) -> Interval:
+    """The expanded percentile interval (Hesterberg 2015, The American Statistician 69:371-386, section 4.4).
+
+    The plain percentile interval is too narrow by sqrt((s-1)/s) and uses the normal where Student's t belongs.
+    """
+    finite = values[np.isfinite(values)]
+    if subjects < 2 or len(finite) < 0.9 * len(values):
+        return Interval(low=None, high=None, se=float("nan"), note="the subjects allow no bootstrap interval")
+    tail = _expanded_tail(subjects, level)
+    low, high = np.quantile(finite, [tail, 1 - tail])
+    note = f"only {subjects} subjects: the interval is rough" if subjects < FEW_SUBJECTS else ""
+    return Interval(low=float(low), high=float(high), se=float(finite.std(ddof=1)), note=note)
+
+
+def _expanded_tail(subjects: int, level: float) -> float:
+    t = stats.t.ppf((1 + level) / 2, subjects - 1)
+    return float(stats.norm.cdf(-t * np.sqrt(subjects / (subjects - 1))))
+
+
+def on_logit_scale(values: Floats, estimate: float, *, degrees: int, level: float = 0.95) -> Interval:
+    """For scores in (0, 1) whose bootstrap is biased, such as average precision: duplicates in a resample flatter it.
+
+    Only the spread is taken from the bootstrap, on the logit scale (Boyd, Eng and Page 2013, ECML PKDD).
+    """
+    finite = values[np.isfinite(values)]
+    if not 0 < estimate < 1 or degrees < 1 or len(finite) < 0.9 * len(values):
+        return Interval(
+            low=None, high=None, se=float("nan"), note="a perfect sample allows no bootstrap interval"
+        )
+    logits = special.logit(np.clip(finite, 1e-12, 1 - 1e-12))
+    reach = stats.t.ppf((1 + level) / 2, degrees) * logits.std(ddof=1)
+    low, high = special.expit(special.logit(estimate) + np.array([-reach, reach]))
+    return Interval(low=float(low), high=float(high), se=float(finite.std(ddof=1)))
+
+
+def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of n independent units; n may be an effective number."""
+    z = stats.norm.ppf((1 + level) / 2)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return float(max(0.0, centre - reach)), float(min(1.0, centre + reach))

@@ -1,0 +1,127 @@
+"""How sure is an AUROC? DeLong's variance from midranks, clustered by subject, interval on the logit scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from homeostat.evaluate.bootstrap import Floats
+
+Labels = NDArray[np.generic]
+
+
+def placements(truth: Floats, outputs: Floats) -> tuple[Floats, Floats]:
+    """Share of negatives below each positive (m, n1), share of positives above each negative (m, n0).
+
+    By midranks (Sun and Xu 2014, IEEE Signal Processing Letters 21:1389), so O(n log n), and ties count one half.
+    `outputs` is (m, n): m models over the same rows.
+    """
+    positive, negative = outputs[:, truth == 1], outputs[:, truth == 0]
+    n1, n0 = positive.shape[1], negative.shape[1]
+    together = stats.rankdata(np.concatenate([positive, negative], axis=1), axis=1)
+    v10 = (together[:, :n1] - stats.rankdata(positive, axis=1)) / n0
+    v01 = 1 - (together[:, n1:] - stats.rankdata(negative, axis=1)) / n1
+    return v10, v01
+
+
+@dataclass(frozen=True)
+class Areas:
+    value: Floats  # (m,)
+    covariance: Floats  # (m, m)
+    degrees: Floats  # (m,) degrees of freedom of each variance
+    unclustered: Floats  # (m,) variance if every row were its own subject
+
+
+def auroc(truth: Floats, outputs: Floats, subjects: Labels) -> Areas:
+    """AUROC of m models over the same rows.
+
+    DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837) when every row is its own subject; Obuchowski 1997
+    (Biometrics 53:567) when subjects have several rows, which need not agree in their truth. Degrees of freedom
+    by Brunner and Munzel 2000 (Biometrical Journal 42:17), whose variance is the same: with 20 positives the
+    normal quantile covers 92 % where 95 % were promised.
+    """
+    v10, v01 = placements(truth, outputs)
+    area = v10.mean(axis=1)
+    _, cluster = np.unique(subjects, return_inverse=True)
+    clusters, n1, n0 = cluster.max() + 1, v10.shape[1], v01.shape[1]
+    x, with_positive = _per_cluster(v10 - area[:, None], cluster[truth == 1], clusters)
+    y, with_negative = _per_cluster(v01 - area[:, None], cluster[truth == 0], clusters)
+    s10 = _unbiased(with_positive) * (x @ x.T) / n1**2
+    s01 = _unbiased(with_negative) * (y @ y.T) / n0**2
+    cross = _unbiased(clusters) * (x @ y.T) / (n1 * n0)
+    degrees = _satterthwaite(np.diag(s10), with_positive - 1, np.diag(s01), with_negative - 1)
+    unclustered = v10.var(axis=1, ddof=1) / n1 + v01.var(axis=1, ddof=1) / n0
+    return Areas(area, s10 + s01 + cross + cross.T, degrees, unclustered)
+
+
+def _satterthwaite(a: Floats, df_a: int, b: Floats, df_b: int) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        degrees: Floats = (a + b) ** 2 / (a**2 / df_a + b**2 / df_b)
+    return np.where(np.isfinite(degrees), degrees, min(df_a, df_b))
+
+
+def _per_cluster(deviation: Floats, cluster: NDArray[np.intp], clusters: int) -> tuple[Floats, int]:
+    """Sums over the rows of each cluster (m, clusters), and how many clusters have a row at all."""
+    sums = np.zeros((len(deviation), clusters))
+    np.add.at(sums.T, cluster, deviation.T)
+    return sums, len(np.unique(cluster))
+
+
+def _unbiased(n: int) -> float:
+    return n / (n - 1) if n > 1 else np.nan
+
+
+STEADY = 40
+"""Weight of Hanley and McNeil's variance in the interval, in degrees of freedom.
+
+By simulation (normal, exponential, t and unequal-variance scores): with 0, the interval of an area of 0.97 from 16
+positives holds the truth in 78 to 87 % of samples, with 40 in 88 to 97 %. Below 0.9 and with 30 positives or more it
+holds it in 94 to 96 % of samples, with either.
+"""
+
+
+def interval(areas: Areas, truth: Floats, level: float = 0.95, model: int = 0) -> tuple[float, float]:
+    """Symmetric on the logit scale, hence inside (0, 1); of a perfect (or perfectly wrong) ranking, Newcombe's.
+
+    A nearly perfect ranking has a variance that rests on a handful of errors, and is too small whenever the area is
+    luckily large. So its logarithm is steadied towards that of a smooth formula, less the more data there are.
+    """
+    area, variance = float(areas.value[model]), float(areas.covariance[model, model])
+    n1, n0, degrees = int(truth.sum()), int((1 - truth).sum()), float(areas.degrees[model])
+    if not 0 < area < 1 or variance <= 0:
+        return newcombe(area, n1, n0, level)
+    design = variance / float(areas.unclustered[model])
+    share = STEADY / (STEADY + degrees)
+    steadied = variance ** (1 - share) * (design * _hanley_mcneil(area, n1, n0)) ** share
+    t = stats.t.ppf((1 + level) / 2, degrees)
+    centre, reach = np.log(area / (1 - area)), t * np.sqrt(steadied) / (area * (1 - area))
+    return _sigmoid(centre - reach), _sigmoid(centre + reach)
+
+
+def newcombe(area: float, n1: int, n0: int, level: float = 0.95) -> tuple[float, float]:
+    """All areas that the observed one does not contradict (Newcombe 2006, Statistics in Medicine 25:559, method 5).
+
+    DeLong's variance of a perfect ranking is zero, which would claim certainty from any sample.
+    """
+    z = stats.norm.ppf((1 + level) / 2)
+
+    def excess(theta: float) -> float:
+        return float((area - theta) ** 2 - z**2 * _hanley_mcneil(theta, n1, n0))
+
+    edge = 1e-9  # the equation also holds, trivially, at an observed area of exactly 0 or 1
+    low = optimize.brentq(excess, 1e-12, min(area, 1 - edge)) if area > edge else 0.0
+    high = optimize.brentq(excess, max(area, edge), 1 - 1e-12) if area < 1 - edge else 1.0
+    return float(low), float(high)
+
+
+def _hanley_mcneil(theta: float, n1: int, n0: int) -> float:
+    """Variance of an AUROC theta; the exponential model's pair terms with both sizes replaced by their mean."""
+    half = (n1 + n0) / 2 - 1
+    return theta * (1 - theta) / (n1 * n0) * (1 + half * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
+
+
+def _sigmoid(x: float) -> float:
+    return float(1 / (1 + np.exp(-x)))

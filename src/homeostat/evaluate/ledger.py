@@ -1,0 +1,76 @@
+"""How often was the test split looked at? An append-only file that remembers every reading of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from homeostat.errors import DataError
+from homeostat.evaluate.predictions import Predictions
+
+FILE = "ledger.jsonl"
+YARD_STICK = "yard-stick"
+"""Purpose of a reading that scored a yard-stick: nobody chooses a model by it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    time: str
+    purpose: str
+    model: str
+    n: int
+    rows: str
+    """Fingerprint of the test ids: the same for every run on the same test set."""
+    content: str
+    """Fingerprint of ids, truths and outputs: the same only if nothing new was learnt by looking again."""
+
+
+def record(ledger: Path, p: Predictions, purpose: str, now: Callable[[], str] | None = None) -> Read:
+    """Notes one reading; on disk before the numbers are shown."""
+    clock = now or (lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    rows, content = fingerprints(p)
+    read = Read(time=clock(), purpose=purpose, model=p.model, n=len(p), rows=rows, content=content)
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    with ledger.open("ab") as file:
+        file.write((json.dumps(asdict(read)) + "\n").encode())
+        file.flush()
+        os.fsync(file.fileno())
+    return read
+
+
+def reads(ledger: Path) -> tuple[Read, ...]:
+    """Every reading so far, oldest first; a last line that a kill cut off is left out."""
+    if not ledger.exists():
+        return ()
+    lines = ledger.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        return tuple(Read(**json.loads(line)) for line in lines if line.endswith("\n"))
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{ledger} is damaged ({error}). It counts the looks at the test set; restore it."
+        ) from error
+
+
+def looks(folder: Path, rows: str) -> tuple[Read, ...]:
+    """Distinct looks at one test set from all runs in a folder: neither repeats nor yard-sticks count."""
+    every = [read for ledger in sorted(folder.glob(f"*/{FILE}")) for read in reads(ledger)]
+    every = [read for read in every if read.rows == rows and read.purpose != YARD_STICK]
+    first = {read.content: read for read in sorted(every, key=lambda read: read.time, reverse=True)}
+    return tuple(sorted(first.values(), key=lambda read: read.time))
+
+
+def fingerprints(p: Predictions) -> tuple[str, str]:
+    """(rows, content), neither of which depends on the order of the rows."""
+    order = np.argsort(p.ids)
+    rows = hashlib.sha256("\n".join(p.ids[order].tolist()).encode())
+    content = rows.copy()
+    content.update(np.ascontiguousarray(p.targets[order]).tobytes())
+    content.update(np.ascontiguousarray(p.outputs[order]).tobytes())
+    return rows.hexdigest()[:16], content.hexdigest()[:16]

@@ -1,0 +1,272 @@
+"""What does a prediction file hold? One row per prediction: id, subject, truth and output of every target."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from homeostat.errors import DataError, unwritable
+
+FORMAT = 1
+Kind = Literal["binary", "multilabel", "regression"]
+Split = Literal["train", "valid", "test", "out-of-fold", "new"]
+"""`out-of-fold`: each row predicted by a model that had not seen its subject. `new`: data without a truth."""
+Strings = NDArray[np.str_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """n rows, k targets. A NaN in `targets` is an unknown truth and is left out of every score."""
+
+    kind: Kind
+    split: Split
+    ids: Strings
+    subjects: Strings
+    names: tuple[str, ...]
+    targets: Floats  # (n, k)
+    outputs: Floats  # (n, k), probabilities when the kind is binary or multilabel
+    time: Floats | None = None  # (n,), makes a regression a trajectory
+    groups: Mapping[str, Strings] = field(default_factory=dict)
+    """Attributes for subgroups (sex, age band, centre), already cut into bands."""
+    model: str = "model"
+    seed: int | None = None
+    unit: str = ""
+    time_unit: str = ""
+    selected: str = ""
+    """How the predicting state was chosen, e.g. "best valid/auroc, epoch 7"."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @classmethod
+    def build(
+        cls,
+        kind: Kind,
+        split: Split,
+        *,
+        ids: Sequence[Any] | NDArray[Any],
+        targets: ArrayLike | None,
+        outputs: ArrayLike,
+        subjects: Sequence[Any] | NDArray[Any] | None = None,
+        names: Sequence[str] = ("y",),
+        time: ArrayLike | None = None,
+        groups: Mapping[str, Sequence[Any] | NDArray[Any]] | None = None,
+        **meta: Any,
+    ) -> Predictions:
+        """From plain arrays: one target may be one-dimensional, ids of any type become strings."""
+        if len(ids) == 0:
+            raise DataError(f"There is no prediction of split {split!r}.")
+        guess = _columns(outputs)
+        return cls(
+            kind=kind,
+            split=split,
+            ids=_strings(ids),
+            subjects=_strings(ids if subjects is None else subjects),
+            names=tuple(names),
+            targets=np.full_like(guess, np.nan) if targets is None else _columns(targets),
+            outputs=guess,
+            time=None if time is None else np.asarray(time, np.float64),
+            groups={name: _strings(values) for name, values in (groups or {}).items()},
+            **meta,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: NDArray[Any]) -> Predictions:
+        """The same predictions of some rows (a boolean mask or indices)."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            subjects=self.subjects[rows],
+            targets=self.targets[rows],
+            outputs=self.outputs[rows],
+            time=None if self.time is None else self.time[rows],
+            groups={name: values[rows] for name, values in self.groups.items()},
+        )
+
+    def one(self, name: str) -> Predictions:
+        """One target alone, its rows without a truth left out."""
+        column = self.names.index(name)
+        kind: Kind = "binary" if self.kind == "multilabel" else self.kind
+        alone = replace(
+            self,
+            kind=kind,
+            names=(name,),
+            targets=self.targets[:, column : column + 1],
+            outputs=self.outputs[:, column : column + 1],
+        )
+        return alone.take(np.isfinite(alone.targets[:, 0]))
+
+    @property
+    def truth(self) -> Floats:
+        """The only target's truth (n,)."""
+        return self._only(self.targets)
+
+    @property
+    def output(self) -> Floats:
+        """The only target's output (n,)."""
+        return self._only(self.outputs)
+
+    def _only(self, columns: Floats) -> Floats:
+        if columns.shape[1] != 1:
+            raise DataError(f"{len(self.names)} targets ({', '.join(self.names)}): pick one with .one(name).")
+        return columns[:, 0]
+
+
+def write(predictions: Predictions, path: Path) -> Path:
+    """Writes under a temporary name, syncs, renames: a reader sees the whole file or none."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            _frame(predictions).write_parquet(file, metadata={"homeostat": json.dumps(_meta(predictions))})
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise unwritable(error, path) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+    return path
+
+
+def read(path: Path) -> Predictions:
+    """Reads and checks a prediction file."""
+    try:
+        meta = json.loads(pl.read_parquet_metadata(path)["homeostat"])
+        frame = pl.read_parquet(path)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} does not exist. A run writes its predictions at its end: `homeostat resume` it."
+        ) from None
+    except (pl.exceptions.PolarsError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{path} is not a prediction file of Homeostat ({error!r}). Predict again."
+        ) from error
+    if meta.get("format") != FORMAT:
+        raise DataError(
+            f"{path} has prediction format {meta.get('format')!r}, this version reads {FORMAT}. "
+            "Predict again."
+        )
+    try:
+        return _parse(frame, meta)
+    except (pl.exceptions.PolarsError, KeyError, DataError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _frame(p: Predictions) -> pl.DataFrame:
+    columns: dict[str, Any] = {"id": p.ids, "subject": p.subjects}
+    if p.time is not None:
+        columns["time"] = p.time
+    for column, name in enumerate(p.names):
+        columns[f"target/{name}"] = p.targets[:, column]
+        columns[f"output/{name}"] = p.outputs[:, column]
+    columns |= {f"group/{name}": values for name, values in p.groups.items()}
+    return pl.DataFrame(columns)
+
+
+_META = ("kind", "split", "model", "seed", "unit", "time_unit", "selected")
+
+
+def _meta(p: Predictions) -> dict[str, Any]:
+    return {"format": FORMAT, "names": list(p.names)} | {name: getattr(p, name) for name in _META}
+
+
+def _parse(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Predictions:
+    names = tuple(meta["names"])
+
+    def stack(kind: str) -> Floats:
+        return np.column_stack([frame[f"{kind}/{name}"].to_numpy() for name in names]).astype(np.float64)
+
+    return Predictions(
+        ids=_strings(frame["id"].to_numpy()),
+        subjects=_strings(frame["subject"].to_numpy()),
+        names=names,
+        targets=stack("target"),
+        outputs=stack("output"),
+        time=frame["time"].to_numpy().astype(np.float64) if "time" in frame.columns else None,
+        groups={
+            c.removeprefix("group/"): _strings(frame[c].to_numpy())
+            for c in frame.columns
+            if c.startswith("group/")
+        },
+        **{name: meta[name] for name in _META},
+    )
+
+
+def _strings(values: Sequence[Any] | NDArray[Any]) -> Strings:
+    return np.asarray([str(value) for value in np.asarray(values).tolist()], dtype=np.str_)
+
+
+def _columns(values: ArrayLike) -> Floats:
+    array = np.asarray(values, np.float64)
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _check(p: Predictions) -> None:
+    if p.kind not in get_args(Kind):
+        raise DataError(f"Prediction kind {p.kind!r} is unknown. Known: {', '.join(get_args(Kind))}.")
+    if p.split not in get_args(Split):
+        raise DataError(f"Split {p.split!r} is unknown. Known: {', '.join(get_args(Split))}.")
+    _check_shapes(p)
+    _check_values(p)
+
+
+def _check_shapes(p: Predictions) -> None:
+    n = len(p.ids)
+    shape = (n, len(p.names))
+    for what, array in (("targets", p.targets), ("outputs", p.outputs)):
+        if array.shape != shape:
+            raise DataError(
+                f"{what} have shape {array.shape}, but {n} ids and {shape[1]} names ask for {shape}."
+            )
+    lengths = {"subjects": len(p.subjects)} | {
+        f"group {name!r}": len(values) for name, values in p.groups.items()
+    }
+    lengths |= {} if p.time is None else {"time": len(p.time)}
+    for what, length in lengths.items():
+        if length != n:
+            raise DataError(f"{what} has {length} rows, but there are {n} ids.")
+    if p.kind == "binary" and shape[1] != 1:
+        raise DataError(
+            f"A binary prediction has one target, got {shape[1]}. Several yes/no targets are 'multilabel'."
+        )
+
+
+def _check_values(p: Predictions) -> None:
+    unique, counts = np.unique(p.ids, return_counts=True)
+    if len(unique) < len(p):
+        raise DataError(
+            f"Id '{unique[counts.argmax()]}' occurs {counts.max()} times; every prediction needs its own id."
+        )
+    bad = ~np.isfinite(p.outputs).all(axis=1)
+    if bad.any():
+        raise DataError(
+            f"{bad.sum()} outputs are not finite, the first has id '{p.ids[bad.argmax()]}'. "
+            "Run `homeostat doctor` on the run that wrote them."
+        )
+    if np.isinf(p.targets).any():
+        raise DataError("A target is infinite. Use NaN for an unknown truth.")
+    if p.time is not None and not np.isfinite(p.time).all():
+        raise DataError("A time is not finite; every row of a trajectory needs its time.")
+    if p.kind == "regression" or len(p) == 0:
+        return
+    if p.outputs.min() < 0 or p.outputs.max() > 1:
+        raise DataError(
+            f"Outputs lie in [{p.outputs.min():.3g}, {p.outputs.max():.3g}], but {p.kind} outputs are "
+            "probabilities. Apply the sigmoid before writing."
+        )
+    if not np.isin(p.targets[np.isfinite(p.targets)], (0.0, 1.0)).all():
+        raise DataError(f"{p.kind} targets are 0, 1 or NaN (unknown). Found other values.")

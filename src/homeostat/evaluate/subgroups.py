@@ -1,0 +1,67 @@
+"""For whom does the model work? One score per subgroup; groups too small to speak of are not spoken of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from homeostat.errors import ConfigError
+from homeostat.evaluate import binary, calibration, regression
+from homeostat.evaluate.bootstrap import RESAMPLES
+from homeostat.evaluate.predictions import Predictions
+from homeostat.evaluate.score import Score, too_few
+
+MINIMUM_SUBJECTS = 20
+"""Smaller groups are suppressed whole, their counts too: a score of a few patients is noise and may name them."""
+
+
+def scores(
+    p: Predictions,
+    *,
+    columns: tuple[str, ...] = (),
+    minimum: int = MINIMUM_SUBJECTS,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[Score, ...]:
+    """AUROC and calibration intercept (binary) or RMSE (regression) of one target in every level of every group."""
+    p = p.one(p.names[0])
+    made: list[Score] = []
+    for column in columns or tuple(p.groups):
+        if column not in p.groups:
+            raise ConfigError(f"There is no group {column!r}. Known: {', '.join(p.groups) or 'none'}.")
+        for label in np.unique(p.groups[column]):
+            inside = p.take(p.groups[column] == label)
+            name = f"{column}={label}"
+            if len(np.unique(inside.subjects)) < minimum:
+                made.append(_suppressed(p, name, minimum))
+                continue
+            made += [replace(score, group=name) for score in _scores(inside, resamples, seed, level)]
+    return tuple(made)
+
+
+def _scores(p: Predictions, resamples: int, seed: int, level: float) -> tuple[Score, ...]:
+    if p.kind == "regression":
+        every = regression.scores(p, resamples=resamples, seed=seed, level=level)
+        return tuple(score for score in every if score.name == "rmse")
+    positives = int(p.truth.sum())
+    area = binary.auroc(p, level)
+    if too_few(positives, len(p) - positives):
+        return (area,)
+    return (area, calibration.recalibration(p, level)[1])
+
+
+def _suppressed(p: Predictions, group: str, minimum: int) -> Score:
+    return Score(
+        name="rmse" if p.kind == "regression" else "auroc",
+        value=None,
+        n=0,
+        subjects=0,
+        split=p.split,
+        note=f"suppressed: fewer than {minimum} subjects",
+        model=p.model,
+        target=p.names[0],
+        group=group,
+        better="lower" if p.kind == "regression" else "higher",
+    )

@@ -1,0 +1,98 @@
+"""From which probability on does the answer become yes? Chosen on validation by a named rule, never on test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from homeostat.errors import ConfigError, DataError
+from homeostat.evaluate.bootstrap import Floats
+from homeostat.evaluate.predictions import Predictions
+from homeostat.evaluate.score import too_few
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """Yes when the probability is at least `value`."""
+
+    value: float
+    rule: str
+    fitted_on: str
+    """The split; "given" when nobody fitted it."""
+    n: int = 0
+    events: int = 0
+
+    def __call__(self, output: Floats) -> Floats:
+        return (output >= self.value).astype(np.float64)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Threshold:
+        return cls(**values)
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.rule if self.rule == self.fitted_on else f'{self.rule}, {self.fitted_on}'})"
+
+
+GIVEN = Threshold(value=0.5, rule="given", fitted_on="given")
+
+
+def youden(p: Predictions) -> Threshold:
+    """The largest sensitivity + specificity - 1."""
+    cuts, sensitivity, specificity = operating_points(_fit_sample(p))
+    return _threshold(p, cuts[np.argmax(sensitivity + specificity)], "Youden")
+
+
+def sensitivity(p: Predictions, at_least: float) -> Threshold:
+    """The highest threshold that still finds this share of the positives."""
+    _share(at_least)
+    cuts, found, _ = operating_points(_fit_sample(p))
+    return _threshold(p, cuts[found >= at_least].max(), f"sensitivity >= {at_least:g}")
+
+
+def specificity(p: Predictions, at_least: float) -> Threshold:
+    """The lowest threshold that still leaves this share of the negatives alone."""
+    _share(at_least)
+    cuts, _, left_alone = operating_points(_fit_sample(p))
+    return _threshold(p, cuts[left_alone >= at_least].min(), f"specificity >= {at_least:g}")
+
+
+def operating_points(p: Predictions) -> tuple[Floats, Floats, Floats]:
+    """Every threshold that makes a difference, from "nobody" down to "everybody": cut, sensitivity, specificity."""
+    order = np.argsort(-p.output, kind="stable")
+    output, truth = p.output[order], p.truth[order]
+    last_of_tie = np.append(np.diff(output) != 0, True)
+    found = np.cumsum(truth)[last_of_tie] / truth.sum()
+    alarmed = np.cumsum(1 - truth)[last_of_tie] / (1 - truth).sum()
+    nobody = np.nextafter(output[0], np.inf)
+    return np.append(nobody, output[last_of_tie]), np.append(0.0, found), np.append(1.0, 1 - alarmed)
+
+
+def refuse_test(p: Predictions, what: str) -> None:
+    if p.split == "test":
+        raise DataError(
+            f"A {what} must not be fitted on test predictions: the score would flatter itself. "
+            "Fit it on validation (or out-of-fold) predictions."
+        )
+
+
+def _fit_sample(p: Predictions) -> Predictions:
+    refuse_test(p, "threshold")
+    positives = int(p.truth.sum())
+    if reason := too_few(positives, len(p) - positives):
+        raise DataError(f"No threshold can be chosen on {p.split}: {reason}. Use a given one, such as 0.5.")
+    return p
+
+
+def _share(at_least: float) -> None:
+    if not 0 < at_least <= 1:
+        raise ConfigError(f"A share must lie in (0, 1], got {at_least:g}.")
+
+
+def _threshold(p: Predictions, value: np.float64, rule: str) -> Threshold:
+    return Threshold(value=float(value), rule=rule, fitted_on=p.split, n=len(p), events=int(p.truth.sum()))

@@ -1,0 +1,52 @@
+"""Guards watch the events of a run and answer with an Alarm or nothing. Adding one: its file, and its line here."""
+
+from __future__ import annotations
+
+from homeostat.guards.base import AbstractGuard
+from homeostat.guards.clipped import Clipped
+from homeostat.guards.collapse import Collapse
+from homeostat.guards.deadline import Deadline
+from homeostat.guards.disk import Disk
+from homeostat.guards.finite import Finite
+from homeostat.guards.gate import Gate
+from homeostat.guards.gradient import Gradient
+from homeostat.guards.memory import Memory
+from homeostat.guards.overfit import Overfit
+from homeostat.guards.pace import Pace
+from homeostat.guards.plateau import Plateau
+from homeostat.guards.scale import Scale
+from homeostat.guards.scaler import Scaler
+from homeostat.guards.spike import Spike
+from homeostat.guards.stalled import Stalled
+from homeostat.guards.stiffness import Stiffness
+from homeostat.guards.unchanged import Unchanged
+from homeostat.guards.undertrained import Undertrained
+from homeostat.guards.zero_term import ZeroTerm
+
+# In the order in which they are asked: what invalidates a step first, what costs time last.
+GUARDS: tuple[type[AbstractGuard], ...] = (
+    Finite,
+    Unchanged,
+    Spike,
+    Gradient,
+    Collapse,
+    Scaler,
+    Stiffness,
+    Gate,
+    Scale,
+    ZeroTerm,
+    Plateau,
+    Overfit,
+    Undertrained,
+    Clipped,
+    Pace,
+    Stalled,
+    Memory,
+    Disk,
+    Deadline,
+)
+
+
+def every() -> list[AbstractGuard]:
+    """Return one of each, fresh: what a run is watched by unless it chooses."""
+    return [guard() for guard in GUARDS]

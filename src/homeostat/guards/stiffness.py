@@ -1,0 +1,93 @@
+"""Does the differential equation become harder to solve? Evaluations that grow, and steps that are rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from homeostat.guards import streams
+from homeostat.guards.base import AbstractGuard, Alarm, Event, Remedy
+from homeostat.guards.baseline import WARM, Baseline
+
+# Three times the run's own first steps. Healthy fields of the recipes grow by up to 1.8; half precision in the solver
+# of the first guide took it from 1.2 to 0.017 steps a second.
+GROWTH = 3.0
+# More than one rejected step per accepted one means that the controller cannot find a step size.
+REJECTED = 0.5
+IN_A_ROW = 10
+
+
+class Stiffness(AbstractGuard):
+    """Warns when a solver needs ever more evaluations, or rejects most of its steps."""
+
+    name = "stiffness"
+
+    def __init__(self) -> None:
+        self._first = Baseline()
+        self._grown = 0
+        self._rejected = 0
+        self._told: list[str] = []
+
+    def watch(self, event: Event) -> Alarm | None:
+        if event.kind != "step" or not event.numbers:
+            return None
+        evaluations = _named(event, "evaluations")
+        rejected, steps = _named(event, "rejected"), _named(event, "solver_steps")
+        if rejected is not None and steps:
+            self._rejected = self._rejected + 1 if rejected > REJECTED * steps else 0
+            if self._rejected == IN_A_ROW and "rejected" not in self._told:
+                return self._alarm(
+                    event, "rejected", f"{rejected:.0f} of {steps:.0f} solver steps are rejected"
+                )
+        return None if evaluations is None else self._growth(event, evaluations)
+
+    def _growth(self, event: Event, evaluations: float) -> Alarm | None:
+        if self._first.count < WARM:  # the run's own beginning is the measure; it does not drift along
+            self._first.add(evaluations)
+            return None
+        usual = self._first.centre
+        self._grown = self._grown + 1 if evaluations > GROWTH * usual else 0
+        if self._grown != IN_A_ROW or "grown" in self._told:
+            return None
+        times = f"{evaluations / max(usual, 1):.1f} times those of the first steps"
+        return self._alarm(event, "grown", f"a solve needs {evaluations:.0f} evaluations, {times}")
+
+    def _alarm(self, event: Event, sign: str, what: str) -> Alarm:
+        self._told.append(sign)
+        return Alarm(
+            guard=self.name,
+            level="warn",
+            sentence=(
+                f"At step {event.step} {what}, for {IN_A_ROW} steps: the vector field becomes stiff, or its "
+                "precision is too low for the tolerance. Keep the solve in fp32, loosen rtol and atol (never below ten "
+                "times the resolution of the state), scale time to about 1, or take a fixed step."
+            ),
+            numbers={
+                name: value
+                for name, value in event.numbers.items()
+                if "solver" in name or "evaluations" in name
+            },
+            remedy=Remedy(action="loosen_tolerance", factor=10.0),
+        )
+
+    @staticmethod
+    def example() -> Iterator[Event]:
+        """Half precision inside the solver."""
+        return streams.measured(ode_evaluations=900.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "first": self._first.plain(),
+            "grown": self._grown,
+            "rejected": self._rejected,
+            "told": list(self._told),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._first, self._told = Baseline.of(state["first"]), list(state["told"])
+        self._grown, self._rejected = state["grown"], state["rejected"]
+
+
+def _named(event: Event, ending: str) -> float | None:
+    found = [value for name, value in event.numbers.items() if name.endswith(ending)]
+    return max(found) if found else None

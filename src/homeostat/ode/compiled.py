@@ -1,0 +1,45 @@
+"""The adaptive step through torch.compile, for fields that the native kernel cannot solve.
+
+Asked for, never switched on in mid-run: compiled and plain arithmetic round differently, and a choice that depended
+on elapsed time would break the promise that a resumed run is equal bit for bit.
+"""
+
+import functools
+import logging
+
+import torch
+from torch import Tensor
+
+from homeostat.ode.march import Iterate, iterate
+
+_LOG = logging.getLogger("homeostat.ode")
+
+
+def choose_step(backend: str, adaptive: bool, why_not_native: str) -> tuple[Iterate, str]:
+    """The trial step and a sentence on how it runs."""
+    if backend == "compiled" and adaptive:
+        obstacle = compiler_obstacle()
+        if not obstacle:
+            return _compiled(), "compiled: the step goes through torch.compile, as asked"
+        _LOG.warning("backend='compiled' falls back to plain steps: %s", obstacle)
+        return iterate, f"plain: {obstacle}"
+    return iterate, f"plain: {why_not_native}"
+
+
+@functools.cache
+def compiler_obstacle() -> str:
+    """Why torch.compile does not work here; empty if it does. Tried once."""
+
+    def probe(x: Tensor) -> Tensor:
+        return x.sin() + 1
+
+    try:
+        torch.compile(probe)(torch.zeros(2))
+    except Exception as error:  # noqa: BLE001  the compiler's failures have no common type
+        return f"torch.compile does not work on this machine ({type(error).__name__})"
+    return ""
+
+
+@functools.cache
+def _compiled() -> Iterate:
+    return torch.compile(iterate, dynamic=False)

@@ -1,0 +1,260 @@
+"""The native kernel: when it applies, how it is called, and its gradient."""
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from homeostat.ode.build import Library, load_library
+from homeostat.ode.chain import Chain, find_chain, forget_chain
+from homeostat.ode.controller import Controller
+from homeostat.ode.march import March, first_slope
+from homeostat.ode.result import Solution, SolverError, Stats
+from homeostat.ode.solver import Field
+from homeostat.ode.tableau import Tableau
+
+_INT, _DOUBLE, _POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+_MAX_STAGES = 16
+
+
+class _Problem(ctypes.Structure):
+    """Mirrors native/problem.h, field by field; sizes are compared before each call."""
+
+    _fields_ = [
+        *((name, _INT) for name in ("batch", "dim", "times", "layers")),
+        *((name, _POINTER) for name in ("widths", "weight", "bias", "activation")),
+        *((name, _INT) for name in ("time_row", "stages")),
+        *((name, _POINTER) for name in ("a", "c", "error", "dense")),
+        *((name, _INT) for name in ("degree", "order", "lands")),
+        *((name, _DOUBLE) for name in ("rtol", "atol", "safety", "min_factor", "max_factor", "p", "i", "d")),
+        *((name, _DOUBLE) for name in ("step_size", "epsilon")),
+        *((name, _INT) for name in ("max_steps", "record", "threads", "probe")),
+        *(
+            (name, _POINTER)
+            for name in ("y0", "t", "mask", "ys", "counts", "lengths", "first_slope", "exhausted")
+        ),
+    ]
+
+
+def try_native(f: Field, y0: Tensor, march: March, gradient: str, backend: str) -> Solution | str:
+    """The solution by the native kernel, or the reason why it does not apply."""
+    if backend not in ("auto", "native"):
+        return f"backend={backend!r} was asked for"
+    outcome = _attempt(f, y0, march, gradient)
+    if isinstance(outcome, str) and backend == "native":
+        raise ValueError(f"backend='native' cannot solve this: {outcome}. Use backend='auto'.")
+    return outcome
+
+
+def _attempt(f: Field, y0: Tensor, march: March, gradient: str) -> Solution | str:
+    if reason := _obstacle(y0, march, gradient):
+        return reason
+    chain = find_chain(f)
+    if chain is None:
+        return "the field is not a chain of linear layers with common activations between"
+    if reason := _chain_obstacle(chain, y0):
+        return reason
+    library = load_library()
+    if isinstance(library, str):
+        return library
+    assert library.handle.homeostat_problem_bytes() == ctypes.sizeof(_Problem), (
+        "problem.h and _Problem differ"
+    )
+    solution = _solve(library, chain, f, y0, march)
+    if solution is None:
+        forget_chain(f)
+        return "the field no longer computes what was read from it"
+    return solution
+
+
+def _obstacle(y0: Tensor, march: March, gradient: str) -> str:
+    if y0.dtype != torch.float32 or y0.device.type != "cpu" or y0.dim() != 2:
+        return "the state is not a float32 matrix on the CPU"
+    if gradient != "direct" and torch.is_grad_enabled():
+        return f"gradient={gradient!r} was asked for"
+    if march.times.t.requires_grad and torch.is_grad_enabled():
+        return "the times need a gradient"
+    if len(march.tableau.b) > _MAX_STAGES:
+        return f"{march.tableau.name} has more than {_MAX_STAGES} stages"
+    if march.step_size is not None and march.tableau.lands_on_times:
+        return f"{march.tableau.name} lands on the observations between its fixed steps"
+    return ""
+
+
+def _chain_obstacle(chain: Chain, y0: Tensor) -> str:
+    if chain.has_hooks:
+        return "a module of the field has hooks"
+    if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in chain.parameters):
+        return "the field's weights are not float32 on the CPU"
+    widths = [chain.layers[0].in_features - (chain.time_row >= 0), chain.layers[-1].out_features]
+    if widths != [y0.shape[1], y0.shape[1]] or chain.time_row not in (-1, 0, y0.shape[1]):
+        return "the field's layers do not fit the state"
+    inner = zip(chain.layers, chain.layers[1:], strict=False)
+    return (
+        ""
+        if all(a.out_features == b.in_features for a, b in inner)
+        else "the field's layers do not fit each other"
+    )
+
+
+def _solve(library: Library, chain: Chain, f: Field, y0: Tensor, march: March) -> Solution | None:
+    """None where the kernel's first slope is not the field's: the field has changed since it was read."""
+    # A sample with an empty span is never evaluated by the kernel.
+    probe = int((march.times.end != march.times.start).int().argmax())
+    with torch.no_grad():
+        expected = first_slope(f, march.times.start[probe : probe + 1], y0[probe : probe + 1])[0]
+    call = _Call(library, chain, march, probe)
+    ys: Tensor = _Kernel.apply(call, y0, *chain.parameters)  # type: ignore[no-untyped-call]  # torch's own
+    gap = (call.first_slope - expected).abs()
+    moves = march.times.end[probe] != march.times.start[probe]
+    if bool(moves & (gap > 1e-3 * expected.abs().amax() + 1e-6).any()):
+        return None
+    counts, lengths = call.counts, call.lengths.to(march.times.t.dtype)
+    trials = counts[:, 0] + counts[:, 1]
+    stats = Stats(
+        evaluations=(1 if march.controller is None else 2) + len(march.tableau.b) * trials,
+        evaluations_backward=call.pulled,
+        accepted=counts[:, 0],
+        rejected=counts[:, 1],
+        smallest_step=lengths[:, 0],
+        largest_step=lengths[:, 1],
+    )
+    depth = len(chain.layers)
+    method = f"native: the field is a chain of {depth} linear layers in float32 on the CPU"
+    return Solution(ys=ys, stats=stats, result=counts[:, 2], method=method)
+
+
+class _Call:
+    """One solve's arguments and results outside autograd, and the tape until the gradient has been pulled."""
+
+    def __init__(self, library: Library, chain: Chain, march: March, probe: int) -> None:
+        batch = len(march.times.t)
+        self.probe = probe
+        self.record = torch.is_grad_enabled()  # within an autograd function it is always off
+        self.library, self.chain, self.march = library, chain, march
+        self.counts = torch.zeros(batch, 3, dtype=torch.long)
+        self.lengths = torch.zeros(batch, 2, dtype=torch.double)
+        self.pulled = torch.zeros(batch, dtype=torch.long)
+        self.first_slope = torch.zeros(chain.layers[-1].out_features)
+        self.tape: int | None = None
+
+    def __del__(self) -> None:
+        if self.tape is not None:
+            self.library.handle.homeostat_release(_POINTER(self.tape))
+
+    def solve(self, y0: Tensor, parameters: tuple[Tensor, ...], record: bool) -> Tensor:
+        tableau, controller, times = self.march.tableau, self.march.controller, self.march.times
+        ys = torch.zeros(*times.t.shape, y0.shape[1])
+        y0, t, mask = y0.contiguous(), times.t.double().contiguous(), times.mask.contiguous()
+        weights, biases = self._split([p.contiguous() for p in parameters])
+        a, c, error, dense = _tables(tableau)
+        gains = controller or Controller()
+        step_size = -1.0 if controller else self.march.step_size or 0.0
+        widths = [self.chain.layers[0].in_features, *(layer.out_features for layer in self.chain.layers)]
+        exhausted = torch.zeros(1, dtype=torch.uint8)
+        field: list[ctypes.Array[Any]] = [
+            _ints(widths),
+            _addresses(weights),
+            _addresses(biases),
+            _ints(self.chain.activations),
+        ]
+        problem = _Problem(
+            *(*ys.shape[:1], ys.shape[2], ys.shape[1], len(weights)),
+            *(ctypes.addressof(array) for array in field),
+            *(self.chain.time_row, len(tableau.b)),
+            *(_address(a), _address(c), _address(error), _address(dense)),
+            *(dense.shape[1], tableau.order, int(tableau.lands_on_times)),
+            *(
+                gains.rtol,
+                gains.atol,
+                gains.safety,
+                gains.min_factor,
+                gains.max_factor,
+                gains.p,
+                gains.i,
+                gains.d,
+            ),
+            *(step_size, torch.finfo(times.t.dtype).eps),
+            *(self.march.max_steps, int(record), torch.get_num_threads(), self.probe),
+            *map(_address, (y0, t, mask, ys, self.counts, self.lengths, self.first_slope, exhausted)),
+        )
+        self.tape = self.library.handle.homeostat_solve(ctypes.byref(problem))
+        if exhausted:
+            raise MemoryError(
+                f"The steps of {len(ys)} samples do not fit into memory. Solve fewer at once, or use "
+                "gradient='checkpoint'."
+            )
+        return ys
+
+    def pull(self, grad_ys: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Gradients of y0 and of the chain's parameters."""
+        grad_ys = grad_ys.contiguous()
+        grad_y0 = torch.zeros(len(grad_ys), grad_ys.shape[2])
+        gradients = [
+            torch.empty_like(p, memory_format=torch.contiguous_format) for p in self.chain.parameters
+        ]
+        weights, biases = self._split(gradients)
+        assert self.tape is not None
+        self.library.handle.homeostat_pull(
+            *(_POINTER(self.tape), _POINTER(grad_ys.data_ptr()), _POINTER(grad_y0.data_ptr())),
+            *(_addresses(weights), _addresses(biases)),
+        )
+        counts = self.counts
+        self.pulled.copy_(1 + len(self.march.tableau.b) * counts[:, 0])
+        return grad_y0, gradients
+
+    def _split(self, parameters: list[Tensor]) -> tuple[list[Tensor], list[Tensor | None]]:
+        queue = iter(parameters)
+        weights: list[Tensor] = []
+        biases: list[Tensor | None] = []
+        for layer in self.chain.layers:
+            weights.append(next(queue))
+            biases.append(None if layer.bias is None else next(queue))
+        return weights, biases
+
+
+class _Kernel(torch.autograd.Function):
+    """The solve as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, call: _Call, y0: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.call = call  # type: ignore[attr-defined]  # autograd's own idiom
+        ctx.save_for_backward(*parameters)
+        record = call.record and any(ctx.needs_input_grad)  # type: ignore[attr-defined]  # absent from the stub
+        return call.solve(y0, parameters, record)
+
+    @staticmethod
+    def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # by create_graph=True
+            raise SolverError("The native kernel has no second derivative. Use backend='plain'.")
+        _ = ctx.saved_tensors  # raises if a weight was changed in place since the solve
+        grad_y0, gradients = ctx.call.pull(grad_ys)
+        return (None, grad_y0, *gradients)
+
+
+@functools.cache
+def _tables(tableau: Tableau) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """The tableau as the kernel reads it: one row per slope, the last row being the step itself."""
+    stages = len(tableau.b)
+    a = torch.zeros(stages + 1, stages + 1, dtype=torch.double)
+    for index, row in enumerate((*tableau.a, tableau.b), start=1):
+        a[index, : len(row)] = torch.tensor(row, dtype=torch.double)
+    c = torch.tensor([*tableau.c, 1.0], dtype=torch.double)
+    error = None if tableau.error is None else torch.tensor(tableau.error, dtype=torch.double)
+    return a, c, error, torch.tensor(tableau.interpolant, dtype=torch.double)
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
+    return (_POINTER * len(tensors))(*map(_address, tensors))
+
+
+def _ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
+    return (_INT * len(values))(*values)

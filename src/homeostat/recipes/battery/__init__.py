@@ -1,0 +1,1 @@
+"""Battery ageing: state of health along time, forecasts, cycle life."""

@@ -1,0 +1,168 @@
+"""From a folder of raw battery data to a store: which format is it, and what of it may a model see?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from homeostat.data import ragged, table
+from homeostat.data.fingerprint import Code, Origin
+from homeostat.data.store import Explanation, Store, Writer, build
+from homeostat.data.store import explain as explain_store
+from homeostat.errors import DataError
+from homeostat.recipes.battery import cohort as cohorts
+from homeostat.recipes.battery import disguise, lgm50t, nasa, nasa_charge, severson, tidy
+from homeostat.recipes.battery.cohort import Cohort
+
+Source = Literal["auto", "nasa", "severson", "lgm50t", "tidy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How raw battery data become a store."""
+
+    source: Source = "auto"
+    """Format of the raw data; auto looks at the names of the files."""
+    rated_ah: float | None = None
+    """Rated capacity that health is measured against. None: 2.0 for nasa, 1.1 for severson."""
+    early_s: float = 1000.0
+    """How many seconds of a discharge count as known before it is complete (nasa)."""
+    grid_s: float = 25.0
+    """Spacing of the early part of the discharge curve (nasa)."""
+    keep_disguised: bool = False
+    """Keep inputs that give the target away, to show what they do to a score."""
+    columns: tidy.Columns = field(default_factory=tidy.Columns)
+    """Column names of a tidy file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a format needs: its raw files, the code that reads them and the parameters that matter to it."""
+
+    source: str
+    raw: list[Path]
+    code: list[Code]
+    parameters: dict[str, Any]
+    read: Callable[[], Cohort]
+
+
+def prepare(
+    raw: Path, stores: Path, options: Preparation | None = None, *, needs_target: bool = True
+) -> Store:
+    """The sealed store of the raw data; found again when nothing changed."""
+    plan = make_plan(raw, options or Preparation(), needs_target=needs_target)
+    keep = bool(plan.parameters["keep_disguised"])
+
+    def write(writer: Writer) -> None:
+        uncover(plan.read(), keep=keep).write(writer)
+
+    return build(
+        stores,
+        name=f"battery-{plan.source}",
+        raw=plan.raw,
+        code=plan.code,
+        parameters=plan.parameters,
+        write=write,
+    )
+
+
+def explain(raw: Path, stores: Path, options: Preparation | None = None) -> Explanation:
+    """Whether `prepare` would reuse a store, and why; prepares nothing."""
+    plan = make_plan(raw, options or Preparation())
+    origin = Origin.of(f"battery-{plan.source}", raw=plan.raw, code=plan.code, parameters=plan.parameters)
+    return explain_store(stores, origin)
+
+
+def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> Plan:
+    """The format asked for, or the one whose files are there."""
+    source = detect(raw) if options.source == "auto" else options.source
+    shared: list[Code] = [cohorts, disguise, uncover, table, ragged]
+    keep = {"keep_disguised": options.keep_disguised}
+    match source:
+        case "nasa":
+            told = {
+                "rated_ah": options.rated_ah or 2.0,
+                "early_s": options.early_s,
+                "grid_s": options.grid_s,
+            }
+            return Plan(
+                source=source,
+                raw=required(nasa.raw_files(raw), raw, nasa.SUMMARY),
+                code=[nasa, nasa_charge, *shared],
+                parameters=told | keep,
+                read=lambda: nasa.read(raw, **told),
+            )
+        case "severson":
+            rated_ah = options.rated_ah or 1.1
+            return Plan(
+                source=source,
+                raw=required(
+                    severson.raw_files(raw), raw, severson.CELLS, severson.CAPACITY, severson.CURVES
+                ),
+                code=[severson, *shared],
+                parameters={"rated_ah": rated_ah} | keep,
+                read=lambda: severson.read(raw, rated_ah=rated_ah),
+            )
+        case "lgm50t":
+            files = lgm50t.raw_files(raw)
+            return Plan(
+                source=source,
+                raw=files or required([], raw, "'Expt 5 - cell A (10degC) - Processed Data.csv'"),
+                code=[lgm50t, *shared],
+                parameters=keep,
+                read=lambda: lgm50t.read(raw),
+            )
+        case _:
+            return Plan(
+                source="tidy",
+                raw=tidy.raw_files(raw),
+                code=[tidy, *shared],
+                parameters=asdict(options.columns) | keep | ({} if needs_target else {"needs_target": False}),
+                read=lambda: tidy.read(raw, options.columns, needs_target=needs_target),
+            )
+
+
+def detect(raw: Path) -> Source:
+    """By the names of the files alone; the content is checked by the reader."""
+    if (raw / nasa.SUMMARY).is_file():
+        return "nasa"
+    if (raw / severson.CELLS).is_file() and (raw / severson.CURVES).is_file():
+        return "severson"
+    if raw.is_dir() and lgm50t.raw_files(raw):
+        return "lgm50t"
+    if tidy.raw_files(raw):
+        return "tidy"
+    raise DataError(
+        f"No battery data in {raw}. Expected {nasa.SUMMARY} (nasa); {severson.CELLS} and {severson.CURVES} (severson); "
+        "'Expt N - cell X (TdegC) - Processed Data.csv' (lgm50t); or one .csv, .tsv or .parquet file (tidy)."
+    )
+
+
+def required(files: list[Path], folder: Path, *names: str) -> list[Path]:
+    """The files, once those that the format cannot do without are among them."""
+    for name in names:
+        if name not in {file.name for file in files}:
+            raise DataError(f"{folder} lacks {name}. Check the path given by --data.")
+    return files
+
+
+def uncover(cohort: Cohort, *, keep: bool) -> Cohort:
+    """Without the inputs that are the target in disguise; each is reported."""
+    flagged = disguise.flags(cohort)
+    if not flagged:
+        return cohort
+    told = {f"input flagged. {flag}": 1 for flag in flagged}
+    if keep:
+        return replace(cohort, counts={**cohort.counts, **told})
+    names = {flag.name for flag in flagged}
+    stay = np.array([name not in names for name in cohort.input_names])
+    return replace(
+        cohort,
+        inputs=cohort.inputs[:, stay],
+        input_names=tuple(name for name in cohort.input_names if name not in names),
+        counts={**cohort.counts, **{f"input left out. {flag}": 1 for flag in flagged}},
+    )

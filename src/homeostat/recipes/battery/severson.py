@@ -1,0 +1,103 @@
+"""The fast-charging set: cycle life per cell, capacity and Q(V) per cycle, and the split that it was published with.
+
+Severson KA, Attia PM, et al., Nature Energy 2019;4:383-391.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from homeostat.data.table import Column, Table, load, read_table
+from homeostat.errors import DataError
+from homeostat.recipes.battery.cohort import Cohort, matrix
+
+CELLS = "cells.parquet"
+CAPACITY = "qd_per_cycle.parquet"
+CURVES = "qv.npz"
+CLASSIC = ("log10_var_dQ100_10", "log10_absmin_dQ100_10")
+
+# A cell of 1.1 Ah cannot deliver 30 Ah in a cycle: the counter of the cycler was not reset.
+HIGHEST = 1.3
+
+
+def raw_files(folder: Path) -> list[Path]:
+    return [path for path in (folder / CELLS, folder / CAPACITY, folder / CURVES) if path.is_file()]
+
+
+def read(folder: Path, *, rated_ah: float) -> Cohort:
+    """Time is the cycle number; `qv` (C, cycles, voltages) is what each cell's discharges look like."""
+    cells = read_cells(folder / CELLS)
+    steps = read_table(
+        folder / CAPACITY,
+        [Column(name="cell", kind="text"), Column(name="cycle"), Column(name="qd_ah")],
+    )
+    names = tuple(cells.frame["cell"])
+    order = {name: number for number, name in enumerate(names)}
+    frame = steps.frame.filter(steps.frame["cell"].is_in(names))
+    frame = frame.with_columns(place=frame["cell"].replace_strict(order)).sort("place", "cycle")
+    lengths = np.bincount(frame["place"].to_numpy(), minlength=len(names))
+    capacity = frame["qd_ah"].to_numpy()
+    qv, cycles, broken = curves(folder / CURVES, names, HIGHEST * rated_ah)
+    jumped = capacity > HIGHEST * rated_ah
+    return Cohort(
+        source="severson",
+        cells=names,
+        steps=lengths,
+        time=frame["cycle"].to_numpy(),
+        time_unit="cycles",
+        target=np.where(jumped, np.nan, capacity / rated_ah),
+        target_name="soh",
+        inputs=np.empty((len(frame), 0)),
+        input_names=(),
+        arrays={
+            "cycle_life": cells.frame["cycle_life"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+            "split": cells.frame["split"].to_numpy().astype(str),
+            "classic": matrix(cells.frame, CLASSIC),
+            "qv_ah": qv,
+        },
+        counts=cells.counts
+        | steps.counts
+        | {
+            f"cycles kept without a target: more than {HIGHEST} times the rated capacity": int(jumped.sum()),
+            "Q(V) curves kept as missing: values outside the possible range": broken,
+            "rows of capacity for cells that are not in the list of cells, dropped": len(steps.frame)
+            - len(frame),
+        },
+        meta={
+            "rated_ah": rated_ah,
+            "qv_cycles": cycles.tolist(),
+            "qv_order": "from the highest voltage down",
+            "classic_names": list(CLASSIC),
+        },
+    )
+
+
+def read_cells(path: Path) -> Table:
+    """Cells to be predicted come without a life, and cells of one's own without a split or the classic features."""
+    held = load(path).columns
+    optional = [name for name in ("cycle_life", *CLASSIC) if name in held]
+    split = [Column(name="split", kind="text")] if "split" in held else []
+    told = read_table(
+        path, [Column(name="cell", kind="text"), *split, *(Column(name=n, required=False) for n in optional)]
+    )
+    absent = [pl.lit(None, pl.Float64).alias(n) for n in ("cycle_life", *CLASSIC) if n not in held]
+    frame = told.frame.with_columns(absent + ([] if split else [pl.lit("").alias("split")]))
+    return Table(frame=frame, counts=told.counts)
+
+
+def curves(path: Path, names: tuple[str, ...], highest_ah: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """Q(V) of the named cells, impossible cycles as NaN, and how many these are."""
+    with np.load(path, allow_pickle=False) as archive:
+        held = {str(name): number for number, name in enumerate(archive["cell"])}
+        absent = [name for name in names if name not in held]
+        if absent:
+            raise DataError(f"{path.name} has no curves of cell {absent[0]}, which {CELLS} lists.")
+        q = archive["q_ah"][[held[name] for name in names]].astype(np.float32)
+        cycles = archive["cycle"]
+    # Small negative values are the offset of the current sensor; larger ones are jumps of the counter.
+    broken = ((q > highest_ah) | (q < -0.1 * highest_ah) | ~np.isfinite(q)).any(axis=2)
+    q[broken] = np.nan
+    return q, cycles, int(broken.sum())

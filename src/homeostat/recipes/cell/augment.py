@@ -1,0 +1,174 @@
+"""How is a volume changed so that its answer stays? Drawn per sample by address, applied to whole batches.
+
+What is drawn for a sample depends on (seed, epoch, id) alone. Photon counts stay photon counts: a dimmer cell is a
+thinned one (thinning a Poisson count gives a Poisson count), a brighter one gains photons drawn from its own decay.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from homeostat.engine.randomness import address
+from homeostat.errors import ConfigError
+from homeostat.recipes.cell.volumes import Kind
+
+SYMMETRIES = tuple(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)))
+"""The 48 ways to put a cube back into its place: (order of axes, signs)."""
+Symmetry = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Augmentation in training."""
+
+    symmetries: bool = True
+    """Turn and mirror: all 48 symmetries of the cube, or the 8 of the image plane where the first axis is time."""
+    rotation_deg: float = 20.0
+    """Largest further rotation; for photon stacks within the image plane."""
+    zoom: float = 0.1
+    """Largest relative change of size. Size can be what tells the classes apart: keep it small."""
+    shift: float = 0.08
+    """Largest shift along each spatial axis, as a share of its length."""
+    time_shift: float = 0.015
+    """Largest shift along time, as a share of its length (photon stacks)."""
+    gain: float = 0.4
+    """Largest relative change of brightness; photon counts are thinned or added to, grey values multiplied."""
+    equalise: bool = True
+    """Thin photon stacks to a brightness drawn for each, so that nothing about the class can be read off it. To divide
+    by brightness is not enough: the noise still tells it. Takes the place of `gain` for photons."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution from which the share of a partner is drawn; 0 is off."""
+    mixup_share: float = 0.3
+    """Share of samples that get a partner."""
+
+    def __post_init__(self) -> None:
+        for name in ("rotation_deg", "zoom", "shift", "time_shift", "gain", "mixup", "mixup_share"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} {getattr(self, name)} must not be negative; 0 is off.")
+        if self.zoom >= 1 or self.gain >= 1:
+            raise ConfigError(
+                f"zoom {self.zoom} and gain {self.gain} must be below 1: nothing would be left."
+            )
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to each sample of a batch."""
+
+    matrix: Tensor
+    """(B, 3, 4): where each voxel of the result is looked up, in the coordinates of `affine_grid` (x last axis)."""
+    gain: Tensor
+    """(B,)"""
+    noise: Tensor
+    """(B,) seeds of what is drawn per voxel."""
+
+
+def symmetries(sides: Sequence[int], *, is_time: bool) -> list[Symmetry]:
+    """Those that put a volume of these sides back into its place; time is neither turned into space nor around."""
+    fitting = [one for one in SYMMETRIES if [sides[axis] for axis in one[0]] == list(sides)]
+    return [(order, signs) for order, signs in fitting if not is_time or (order[0] == 0 and signs[0] == 1)]
+
+
+def draw(
+    config: AugmentConfig, seed: int, epoch: int, ids: Sequence[int], sides: Sequence[int], *, is_time: bool
+) -> Change:
+    """The changes of these samples in this epoch."""
+    choices = symmetries(sides, is_time=is_time) if config.symmetries else [SYMMETRIES[0]]
+    made = [
+        _draw(config, address(seed, "augment", epoch, number), choices, is_time=is_time) for number in ids
+    ]
+    matrices, gains, seeds = zip(*made, strict=True)
+    return Change(
+        torch.from_numpy(np.stack(matrices)).float(),
+        torch.tensor(gains, dtype=torch.float32),
+        torch.tensor(seeds, dtype=torch.int64),
+    )
+
+
+def _draw(
+    config: AugmentConfig, seed: int, choices: Sequence[Symmetry], *, is_time: bool
+) -> tuple[np.ndarray, float, int]:
+    random = np.random.default_rng(seed)
+    turn = signed(*choices[int(random.integers(len(choices)))])
+    axis = np.array([1.0, 0.0, 0.0]) if is_time else random.standard_normal(3)
+    tilt = rotation(axis, math.radians(config.rotation_deg) * random.uniform(-1, 1))
+    zoom = np.full(3, 1 + config.zoom * random.uniform(-1, 1))
+    reach = np.array([config.time_shift if is_time else config.shift, config.shift, config.shift])
+    move = 2 * reach * random.uniform(-1, 1, 3)
+    if is_time:
+        zoom[0] = 1.0
+    matrix = np.concatenate([turn @ tilt @ np.diag(zoom), move[:, None]], axis=1)
+    # affine_grid counts its coordinates from the last axis to the first.
+    return matrix[::-1][:, [2, 1, 0, 3]].copy(), 1 + config.gain * random.uniform(-1, 1), seed >> 1
+
+
+def signed(order: Sequence[int], signs: Sequence[int]) -> np.ndarray:
+    """The permutation matrix with signs."""
+    made = np.zeros((3, 3))
+    made[range(3), list(order)] = signs
+    return made
+
+
+def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Rodrigues' formula."""
+    x, y, z = axis / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    made: np.ndarray = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
+    return made
+
+
+def apply(change: Change, volume: Tensor, kind: Kind) -> Tensor:
+    """The changed volumes (float). One call for the whole batch; only noise is drawn sample by sample."""
+    moved, is_photons = volume.float(), kind == "photons"
+    if is_photons:
+        moved = brightened(moved, change.gain, change.noise)
+    elif kind == "grey":
+        moved = moved * change.gain[:, None, None, None, None]
+    grid = functional.affine_grid(change.matrix.to(moved.device), list(moved.shape), align_corners=False)
+    # The nearest voxel keeps counts whole and their noise Poisson; interpolation would average it away.
+    mode = "nearest" if is_photons else "bilinear"
+    return functional.grid_sample(moved, grid, mode=mode, padding_mode="zeros", align_corners=False)
+
+
+def equalised(change: Change, counts: Tensor, levels: tuple[float, float]) -> Change:
+    """With gains that bring each stack to a mean count of its own drawing, log-uniform between the levels; a stack
+    that is dimmer stays as it is."""
+    low, high = levels
+    random = torch.tensor([np.random.default_rng([seed, 1]).random() for seed in change.noise.tolist()])
+    level = low * (high / low) ** random
+    mean = counts.float().mean(dim=(1, 2, 3, 4)).clamp(min=1e-9)
+    return replace(change, gain=(level / mean).clamp(max=1.0).float())
+
+
+def brightened(counts: Tensor, gain: Tensor, seeds: Tensor) -> Tensor:
+    """Counts of the same cell under `gain` times the light."""
+    changed = []
+    for one, factor, seed in zip(counts, gain.tolist(), seeds.tolist(), strict=True):
+        random = torch.Generator(one.device).manual_seed(seed)
+        if factor < 1:
+            changed.append(torch.binomial(one, torch.full_like(one, factor), generator=random))
+        else:
+            changed.append(one + torch.poisson(one * (factor - 1), generator=random))
+    return torch.stack(changed)
+
+
+def views(volume: Tensor, *, is_time: bool, count: int) -> list[Tensor]:
+    """The volume and up to `count` - 1 of its symmetries, the same for every sample: for test-time averaging."""
+    choices = symmetries(volume.shape[2:], is_time=is_time)
+    count = min(count, len(choices))
+    # Spread over the list, so that a few views differ in order of axes and in signs.
+    chosen = [choices[(place * len(choices)) // count] for place in range(count)]
+    return [
+        volume.permute(0, 1, *[2 + axis for axis in order]).flip(
+            [2 + i for i, sign in enumerate(signs) if sign < 0]
+        )
+        for order, signs in chosen
+    ]

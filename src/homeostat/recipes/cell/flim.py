@@ -1,0 +1,96 @@
+"""Fluorescence-lifetime stacks: a folder per donor, one .npy per cell, the class in the name (`_in`, `_act`)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from homeostat.data.ragged import Array
+from homeostat.errors import DataError
+from homeostat.recipes.cell.volumes import Volumes, fitted
+
+CLASS = re.compile(r"_(in|act)(?![a-z])", re.IGNORECASE)
+
+
+def raw_files(path: Path) -> list[Path]:
+    """Stacks in folders below the path; a folder that is itself a donor's counts as one."""
+    if not path.is_dir():
+        return []
+    return sorted(path.glob("*/*.npy")) or sorted(path.glob("*.npy"))
+
+
+def read(path: Path, *, side: int, time_bins: int) -> Volumes:
+    """Counts summed into `time_bins` (a sum of Poisson counts is one), cells centred on their light."""
+    files = raw_files(path)
+    kept: list[Path] = []
+    voxels = np.zeros((len(files), 1, time_bins, side, side), np.uint16)
+    counts: dict[str, int] = {}
+    for file in files:
+        stack = load(file, time_bins)
+        if not stack.any():
+            counts["cells without a photon, dropped"] = counts.get("cells without a photon, dropped", 0) + 1
+            continue
+        if max(stack.shape[1:]) > side:
+            what = f"cells larger than {side} pixels, cut around their light"
+            counts[what] = counts.get(what, 0) + 1
+        voxels[len(kept), 0] = fitted(stack, (time_bins, side, side), centre_of_light(stack))
+        kept.append(file)
+    labels = [label_of(file) for file in kept]
+    unknown = int(np.isnan(labels).sum())
+    if unknown:
+        counts["cells with neither _in nor _act in their name, class unknown"] = unknown
+    return Volumes(
+        source="flim",
+        kind="photons",
+        ids=tuple(f"{file.parent.name}/{file.stem}" for file in kept),
+        voxels=voxels[: len(kept)],
+        channels=("photons",),
+        label=np.array(labels),
+        groups=tuple(donor_of(file) for file in kept),
+        parts=("",) * len(kept),
+        classes=("inactive", "active"),
+        counts=counts,
+        meta={"group_name": "donor"},
+    )
+
+
+def load(file: Path, time_bins: int) -> Array:
+    """(height, width, time) of counts -> (time_bins, height, width) of uint16."""
+    try:
+        stack: Array = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read as .npy ({error}). Export it again.") from error
+    if stack.ndim != 3 or stack.dtype.kind not in "uif":
+        raise DataError(
+            f"{file} has shape {stack.shape} and type {stack.dtype}; expected height x width x time of photon counts."
+        )
+    if stack.shape[2] % time_bins:
+        raise DataError(
+            f"{file} has {stack.shape[2]} time bins, which {time_bins} does not divide. Set --time-bins to one "
+            "that does."
+        )
+    if not np.isfinite(stack).all() or stack.min(initial=0) < 0 or (stack != np.rint(stack)).any():
+        raise DataError(f"{file} holds values that are no photon counts (negative, broken or not finite).")
+    summed: Array = stack.astype(np.float64).reshape(*stack.shape[:2], time_bins, -1).sum(axis=3)
+    if summed.max(initial=0) > np.iinfo(np.uint16).max:
+        raise DataError(f"{file} has more than 65,535 photons in a time bin. Raise --time-bins.")
+    return summed.astype(np.uint16).transpose(2, 0, 1)
+
+
+def centre_of_light(stack: Array) -> tuple[float, float, float]:
+    image = stack.sum(axis=0, dtype=np.float64)
+    rows, columns = (np.arange(size) for size in image.shape)
+    total = image.sum()
+    return (stack.shape[0] - 1) / 2, float(image.sum(1) @ rows / total), float(image.sum(0) @ columns / total)
+
+
+def label_of(file: Path) -> float:
+    found = CLASS.findall(file.stem)
+    return float(found[-1].lower() == "act") if found else float("nan")
+
+
+def donor_of(file: Path) -> str:
+    """`isolated_cells_D3` is donor D3; other folders are called what they are called."""
+    return file.parent.name.removeprefix("isolated_cells_")

@@ -1,0 +1,107 @@
+"""How good is a run, and is it so for every donor and every seed?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from homeostat.evaluate import binary, predictions, summary
+from homeostat.evaluate.predictions import Predictions
+from homeostat.run import Run
+
+MODEL = "resnet3d"
+OF_EACH = ("auroc", "auprc", "balanced accuracy", "mcc", "f1")
+"""What is told of each donor and seed."""
+
+
+def scores(folder: Path) -> Mapping[str, Any]:
+    """The contents of metrics.json: everybody together, then each donor and each seed with mean and spread."""
+    run = Run(folder)
+    told = summary.of_run(folder, summary.Settings(model=MODEL))
+    cuts = [float(cut["value"]) for cut in told["thresholds"].values()]
+    cut = cuts[0] if cuts else 0.5
+    part = next(
+        (name for name in ("test", "valid") if (run.predictions / f"{name}.parquet").exists()), "valid"
+    )
+    main = predictions.read(run.predictions / f"{part}.parquet")
+    for name, groups in main.groups.items():
+        alone = {each: main.take(groups == each) for each in np.unique(groups).tolist()}
+        told[f"each {name}"] = table(alone, cut)
+    by_seed = seeds(run, part)
+    if len(by_seed) > 1:
+        told["each seed"] = table(by_seed, cut)
+    return told
+
+
+def seeds(run: Run, part: str) -> dict[str, Predictions]:
+    """The predictions of all children of one seed, which together hold each volume once."""
+    found: dict[str, list[Predictions]] = {}
+    for child in run.children():
+        file = child.predictions / f"{part}.parquet"
+        if file.exists():
+            made = predictions.read(file)
+            found.setdefault(str(made.seed), []).append(made)
+    return {seed: joined(parts) for seed, parts in found.items()}
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """One after the other; an id that comes again (a donor who validates several splits) counts once."""
+    ids = np.concatenate([p.ids for p in parts])
+    _, first = np.unique(ids, return_index=True)
+    return Predictions.build(
+        "binary",
+        parts[0].split,
+        ids=ids[first],
+        subjects=np.concatenate([p.subjects for p in parts])[first],
+        names=parts[0].names,
+        targets=np.concatenate([p.targets for p in parts])[first],
+        outputs=np.concatenate([p.outputs for p in parts])[first],
+        model=parts[0].model,
+    )
+
+
+def table(each: Mapping[str, Predictions], cut: float) -> dict[str, Any]:
+    """Scores of each, beside those of the trivial predictor, and their mean and spread."""
+    rows = {name: of_one(p, cut) for name, p in each.items()}
+    spread = {}
+    for score in OF_EACH:
+        values = [row[score] for row in rows.values() if row[score] is not None]
+        if len(values) > 1:
+            spread[score] = {
+                "mean": float(np.mean(values)),
+                "sd": float(np.std(values, ddof=1)),
+                "lowest": float(min(values)),
+                "n": len(values),
+            }
+    return {"rows": rows, "spread": spread}
+
+
+def of_one(p: Predictions, cut: float) -> dict[str, Any]:
+    truth, output = p.truth, p.output
+    positives = int(truth.sum())
+    row: dict[str, Any] = {
+        "n": len(p),
+        "positives": positives,
+        "all-positive f1": trivial_f1(float(truth.mean())),
+    }
+    if min(positives, len(p) - positives) == 0:
+        return row | dict.fromkeys(OF_EACH)
+    called = output >= cut
+    found = np.array(
+        [
+            [(called & (truth == 1)).sum()],
+            [(called & (truth == 0)).sum()],
+            [(~called & (truth == 1)).sum()],
+            [(~called & (truth == 0)).sum()],
+        ],
+        np.float64,
+    )
+    ranking = {s.name: s.value for s in binary.scores(p, resamples=20) if s.name in ("auroc", "auprc")}
+    return row | ranking | {name: float(binary.AT_THRESHOLD[name](found)[0]) for name in OF_EACH[2:]}
+
+
+def trivial_f1(prevalence: float) -> float:
+    return 2 * prevalence / (1 + prevalence)

@@ -1,0 +1,1 @@
+"""In-hospital mortality from the first two days in intensive care."""

@@ -1,0 +1,94 @@
+"""Which choices does the intensive-care recipe offer, and which values train well on a few thousand stays?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from homeostat.engine.optim import OptimConfig
+from homeostat.engine.schedule import ScheduleConfig
+from homeostat.engine.settings import Settings
+from homeostat.errors import ConfigError
+from homeostat.recipes.icu.prepare import Preparation
+
+Network = Literal["latent-ode", "ode-rnn", "gru-d"]
+Member = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost"]
+Model = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "stack"]
+NETWORKS: tuple[Network, ...] = ("latent-ode", "ode-rnn", "gru-d")
+
+SETTINGS = Settings(
+    epochs=16,
+    optim=OptimConfig(learning_rate=2e-3, weight_decay=0.1, clip=1.0, average=0.99),
+    schedule=ScheduleConfig(schedule="one-cycle", warmup=0.2),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Mortality in intensive care from the first 48 hours."""
+
+    model: Model = "latent-ode"
+    """What is trained; stack trains all members out of fold and combines them."""
+    batch_size: int = 128
+    """Stays in a step."""
+    latent_dim: int = 32
+    """Dimensions of the latent path."""
+    hidden_dim: int = 256
+    """Width of the encoder (latent-ode); a quarter of it in the recurrent members."""
+    ode_hidden_dim: int = 64
+    """Width of the vector field."""
+    step_h: float = 6.0
+    """Longest step of the solver, in hours. Fixed, so that rounding cannot change how a stay is stepped."""
+    input_dropout: float = 0.4
+    """Share of the summary statistics that is hidden in a step."""
+    dropout: float = 0.5
+    """Dropout inside the encoder."""
+    head_dropout: float = 0.2
+    """Dropout of what reads the path."""
+    kl_weight: float = 0.01
+    """Weight of the divergence of z(0) from a standard normal, after the warm-up."""
+    kl_warmup_epochs: int = 2
+    """Epochs over which that weight rises."""
+    reconstruction_weight: float = 0.5
+    """Weight of the reconstruction of observations, most of all of hidden ones."""
+    auxiliary_weight: float = 0.5
+    """Weight of the further outcomes: severity scores, length of stay, death within 3 to 1000 days."""
+    hide: float = 0.3
+    """Share of observations hidden from the encoder in training."""
+    hide_window: float = 0.2
+    """Probability that all observations within up to twelve hours are hidden."""
+    pretrain_epochs: int = 6
+    """Epochs of reconstruction on stays without using any outcome, before training (latent-ode); 0 for none."""
+    pretrain_on: Literal["train", "train+valid"] = "train+valid"
+    """Stays of the pre-training. Their outcomes are not read; test stays are never used."""
+    early_stop_patience: int = 0
+    """Evaluations without a better score before training stops; 0 trains to the end."""
+    members: tuple[Member, ...] = ("latent-ode", "xgboost", "gru-d")
+    """Members of the stack."""
+    folds: int = 5
+    """Folds of the training stays by which the members of the stack predict out of fold."""
+    recurrent_epochs: int = 20
+    """Epochs of ode-rnn and gru-d inside the stack."""
+    yardstick: bool = True
+    """Also train xgboost on summary statistics, so that the score stands beside a yard-stick."""
+    split_seed: int = 0
+    """Deals subjects to parts where the data come without sets."""
+    data: Preparation = field(default_factory=Preparation)
+    fit: Settings = field(default_factory=lambda: SETTINGS)
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "latent_dim", "hidden_dim", "ode_hidden_dim", "recurrent_epochs"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
+        for name in ("input_dropout", "dropout", "head_dropout", "hide", "hide_window"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)} must be at least 0 and below 1.")
+        for name in ("kl_weight", "reconstruction_weight", "auxiliary_weight", "pretrain_epochs"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} {getattr(self, name)} must not be negative.")
+        if not 0 < self.step_h <= 48:
+            raise ConfigError(f"step_h {self.step_h} must be more than 0 and at most 48 hours.")
+        if self.model == "stack" and (len(set(self.members)) < 2 or self.folds < 2):
+            raise ConfigError(
+                f"A stack of {len(set(self.members))} different members and {self.folds} folds: at least 2 of each."
+            )

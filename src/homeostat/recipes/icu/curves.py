@@ -1,0 +1,116 @@
+"""How does a measured value become a number that a network can use? A monotone curve per variable.
+
+Half of the curve is the z-score (of the logarithm where that is less skewed), half the normal score of the rank: the
+one keeps distances, the other is deaf to outliers and units. Fitted on the training stays alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import skew
+
+from homeostat.data.ragged import Array
+from homeostat.data.scaling import digest_ids
+from homeostat.errors import DataError
+
+# Finer between common values than anybody reads a chart; the ends are the 0.2 % and 99.8 % points.
+LEVELS = np.r_[0.0005, np.linspace(0.002, 0.998, 127), 0.9995]
+LARGEST = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Per variable, values and what they become; straight lines between, flat outside."""
+
+    names: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    scores: tuple[tuple[float, ...], ...]
+    fitted_on: str
+    ids: int
+    ids_digest: str
+
+    @classmethod
+    def fit(
+        cls,
+        values: Array,
+        variable: Array,
+        *,
+        names: Sequence[str],
+        ids: Sequence[str],
+        fitted_on: str = "train",
+    ) -> Self:
+        """From the training stays' observations. A variable that was never seen or never varies becomes 0."""
+        found = [curve(values[variable == place].astype(np.float64)) for place in range(len(names))]
+        return cls(
+            names=tuple(names),
+            values=tuple(tuple(x.tolist()) for x, _ in found),
+            scores=tuple(tuple(z.tolist()) for _, z in found),
+            fitted_on=fitted_on,
+            ids=len(ids),
+            ids_digest=digest_ids(ids),
+        )
+
+    def transform(self, values: Array, variable: Array) -> Array:
+        """Scores of observations, in single precision."""
+        scores = np.zeros(len(values), dtype=np.float32)
+        for place in range(len(self.names)):
+            rows = np.flatnonzero(variable == place)
+            scores[rows] = np.interp(values[rows], self.values[place], self.scores[place])
+        return scores
+
+    def inverse(self, scores: Array, place: int) -> Array:
+        """Values of one variable's scores, for figures."""
+        return np.interp(scores, self.scores[place], self.values[place])
+
+    def order(self, names: Sequence[str]) -> Array:
+        """For each of a store's variables its place among the fitted ones, -1 for one that the model never saw."""
+        if not set(names) & set(self.names):
+            raise DataError(
+                f"None of the data's variables ({', '.join(names[:5])}, ...) is one that the model was trained on "
+                f"({', '.join(self.names[:5])}, ...). Rename them, or train on these data."
+            )
+        return np.array([self.names.index(name) if name in self.names else -1 for name in names])
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), allow_nan=False))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        told = json.loads(path.read_text())
+        rows = {key: tuple(tuple(row) for row in told[key]) for key in ("values", "scores")}
+        return cls(**(told | rows | {"names": tuple(told["names"])}))
+
+
+def curve(values: Array) -> tuple[Array, Array]:
+    """(values, scores) of one variable, both increasing."""
+    if len(values) == 0 or values.min() == values.max():
+        at = float(values[0]) if len(values) else 0.0
+        return np.array([at]), np.array([0.0])
+    knots = np.unique(np.quantile(values, LEVELS))
+    ordered = np.sort(values)
+    # Ranks of ties are shared, so that a value that half of the stays have is not torn apart.
+    rank = (
+        (np.searchsorted(ordered, knots, "left") + np.searchsorted(ordered, knots, "right"))
+        / 2
+        / len(ordered)
+    )
+    normal = ndtri(np.clip(rank, 0.001, 0.999))
+    plain = is_skewed(values)
+    along = np.log1p(knots) if plain else knots
+    whole = np.clip(np.log1p(values) if plain else values, along[0], along[-1])
+    scores = 0.5 * normal + 0.5 * (along - whole.mean()) / max(float(whole.std()), 1e-9)
+    return knots, np.clip(scores, -LARGEST, LARGEST)
+
+
+def is_skewed(values: Array) -> bool:
+    """Whether the logarithm is the more symmetric view; only of what cannot be negative."""
+    if values.min() < 0:
+        return False
+    return bool(abs(skew(np.log1p(values))) < abs(skew(values)))

@@ -1,0 +1,192 @@
+"""What does every intensive-care data set become? Stays with static values and irregular observations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from homeostat.data.ragged import Array, Ragged, offsets_of
+from homeostat.data.store import Writer
+from homeostat.errors import DataError
+from homeostat.recipes.icu.variables import MISSING, Range
+
+Impossible = Literal["clip", "drop"]
+
+# One integer orders observations by stay, second and variable, so that one sort does it all.
+VARIABLE_BITS = 10
+SECOND_BITS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observations:
+    """N observations in any order; `stay` and `variable` are places in the lists that go with them."""
+
+    stay: Array
+    seconds: Array
+    variable: Array
+    value: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stays:
+    """S stays, K steps in all (a step is a moment with observations), M observations in all."""
+
+    stay: tuple[str, ...]
+    subject: tuple[str, ...]
+    group: tuple[str, ...]
+    """The set that a stay came with ("a", "b", ...), "" where there is none."""
+    static: Array
+    """(S, static variables), NaN where missing."""
+    static_names: tuple[str, ...]
+    label: Array
+    """(S,) 1 died in hospital, 0 did not, NaN not known."""
+    variables: tuple[str, ...]
+    observations: tuple[Observations, ...]
+    """In parts: no stay is in two, and the stays of a part come after those of the part before it."""
+    extra: Mapping[str, Array] = field(default_factory=dict)
+    """Further arrays of length S that are never inputs, such as severity scores of the data set."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, writer: Writer, ranges: Mapping[str, Range], impossible: Impossible) -> None:
+        """Arrays: stay, subject, group, static, label (S); ragged over stays time_h (steps), and, observation by
+        observation, step (its place among the stay's steps), variable, value."""
+        told = Counter(self.counts)
+        parts = []
+        for seen in self.observations:
+            known, odd = check_values(seen, self.variables, ranges, impossible)
+            parts.append(merge(known, len(self.stay)))
+            told.update(odd)
+            told["values that share a moment with another of their variable, averaged"] += parts[-1].shared
+        steps = np.sum([part.steps for part in parts], axis=0)
+        told["stays without any series, kept"] = int((steps == 0).sum())
+        first, cells = offsets_of(steps), offsets_of(np.sum([part.cells for part in parts], axis=0))
+        writer.array("stay", np.array(self.stay))
+        writer.array("subject", np.array(self.subject))
+        writer.array("group", np.array(self.group))
+        writer.array("label", self.label.astype(np.float32), missing_allowed=True)
+        writer.array("static", self.static.astype(np.float32), missing_allowed=True)
+        writer.ragged("time_h", Ragged(np.concatenate([part.time_h for part in parts]), first))
+        writer.ragged("step", Ragged(np.concatenate([part.step for part in parts]), cells))
+        writer.ragged("variable", Ragged(np.concatenate([part.variable for part in parts]), cells))
+        writer.ragged("value", Ragged(np.concatenate([part.value for part in parts]), cells))
+        for name, values in self.extra.items():
+            writer.array(name, values, missing_allowed=True)
+        writer.meta.update(
+            {"variables": list(self.variables), "static_names": list(self.static_names), **self.meta}
+        )
+        for what, number in told.items():
+            writer.count(what, number)
+
+
+def check_values(
+    seen: Observations, variables: Sequence[str], ranges: Mapping[str, Range], impossible: Impossible
+) -> tuple[Observations, dict[str, int]]:
+    """Drops what is missing, clips (or drops) what no body can show, and counts both per variable."""
+    low = np.array([ranges[name].low if name in ranges else -np.inf for name in variables], dtype=np.float32)
+    high = np.array([ranges[name].high if name in ranges else np.inf for name in variables], dtype=np.float32)
+    bounded = np.clip(seen.value, low[seen.variable], high[seen.variable])
+    # A declared range that holds -1 makes it a value like any other.
+    missing = np.isnan(seen.value) | ((seen.value == MISSING) & (low[seen.variable] > MISSING))
+    odd = ~missing & (bounded != seen.value)
+    keep = ~missing & ~odd if impossible == "drop" else ~missing
+    verb = "dropped" if impossible == "drop" else "clipped"
+    per_variable = np.bincount(seen.variable[odd], minlength=len(variables))
+    told = {
+        f"values of {name} outside {low[place]:g} to {high[place]:g}, {verb}": int(per_variable[place])
+        for place, name in enumerate(variables)
+    }
+    told["values of -1 or not a number, which stand for missing, dropped"] = int(missing.sum())
+    kept = Observations(
+        stay=seen.stay[keep], seconds=seen.seconds[keep], variable=seen.variable[keep], value=bounded[keep]
+    )
+    return kept, told
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """Observations in order of stay, time and variable, one per moment and variable."""
+
+    time_h: Array
+    """(K,) time of each step."""
+    step: Array
+    """(M,) place of the observation's step among the steps of its stay."""
+    variable: Array
+    value: Array
+    steps: Array
+    """(S,) steps per stay."""
+    cells: Array
+    """(S,) observations per stay."""
+    shared: int
+    """How many values shared their moment with another of their variable and went into an average."""
+
+
+def merge(seen: Observations, stays: int) -> Merged:
+    """Sorts, and averages what one variable shows at one moment."""
+    check_limits(seen)
+    key = seen.stay.astype(np.int64) << SECOND_BITS
+    key |= seen.seconds
+    key <<= VARIABLE_BITS
+    key |= seen.variable
+    value = seen.value
+    if (key[1:] < key[:-1]).any():
+        # Raw files are nearly in order, where the stable sort is nearly linear.
+        order = np.argsort(key, kind="stable")
+        key, value = key[order], value[order]
+    again = np.flatnonzero(key[1:] == key[:-1]) + 1
+    if len(again):
+        new = np.ones(len(key), dtype=np.bool_)
+        new[again] = False
+        group = np.cumsum(new) - 1
+        total, size = value[new].astype(np.float64), np.ones(group[-1] + 1)
+        np.add.at(total, group[again], value[again])
+        np.add.at(size, group[again], 1)
+        key, value = key[new], (total / size).astype(np.float32)
+    moment = key >> VARIABLE_BITS
+    begins = np.ones(len(key), dtype=np.bool_)
+    begins[1:] = moment[1:] != moment[:-1]
+    starts = moment[begins]
+    steps = np.bincount(starts >> SECOND_BITS, minlength=stays)
+    stay = moment >> SECOND_BITS
+    return Merged(
+        time_h=((starts & ((1 << SECOND_BITS) - 1)) / 3600).astype(np.float32),
+        step=(np.cumsum(begins) - 1 - offsets_of(steps)[stay]).astype(np.int32),
+        variable=(key & ((1 << VARIABLE_BITS) - 1)).astype(np.int16),
+        value=value,
+        steps=steps,
+        cells=np.bincount(stay, minlength=stays),
+        shared=len(again),
+    )
+
+
+def check_limits(seen: Observations) -> None:
+    """Each part of the key must fit into its bits."""
+    late = seen.seconds.max(initial=0) >= 1 << SECOND_BITS or seen.seconds.min(initial=0) < 0
+    if late or seen.variable.max(initial=0) >= 1 << VARIABLE_BITS:
+        raise DataError(
+            f"Times must lie within 0 and {(1 << SECOND_BITS) / 3600:,.0f} h, and there may be "
+            f"{1 << VARIABLE_BITS:,} variables. Check the time unit."
+        )
+
+
+def check_static(
+    static: Array, names: Sequence[str], ranges: Mapping[str, Range]
+) -> tuple[Array, dict[str, int]]:
+    """(S, names) with -1 as NaN and impossible values clipped, and the counts."""
+    static = np.where(static == MISSING, np.nan, static)
+    told = {}
+    for place, name in enumerate(names):
+        if name not in ranges:
+            continue
+        limits = ranges[name]
+        bounded = np.clip(static[:, place], limits.low, limits.high)
+        odd = np.isfinite(static[:, place]) & (bounded != static[:, place])
+        told[f"stays with {name} on admission outside {limits.low:g} to {limits.high:g}, clipped"] = int(
+            odd.sum()
+        )
+        static[:, place] = bounded
+    return static, told

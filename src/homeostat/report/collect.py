@@ -1,0 +1,169 @@
+"""What does a run folder hold? Everything a report needs, read once into one value; what is missing is empty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homeostat.errors import HomeostatError, RunError
+from homeostat.evaluate import ledger
+from homeostat.evaluate.predictions import Predictions, read
+from homeostat.evaluate.score import Score
+from homeostat.run import Run
+
+FINDINGS = "findings.json"
+"""{"tried": [names of audits], "findings": [{audit, severity, what, cause, advice, command}, ...]}."""
+_GRAVITY = {"fatal": 0, "serious": 1, "note": 2}
+_BEST_FIRST = ("test", "out-of-fold", "valid", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """One run, as a report sees it."""
+
+    name: str
+    recipe: str
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    status: Mapping[str, Any]
+    splits: Mapping[str, tuple[str, ...]]
+    split_by: str
+    events: tuple[Mapping[str, Any], ...]
+    metrics: Mapping[str, Any]
+    predictions: tuple[Predictions, ...]
+    findings: tuple[Mapping[str, Any], ...]
+    """What the audits found (findings.json), the gravest first."""
+    tried: tuple[str, ...]
+    """Names of the audits that were tried."""
+    curves: tuple[Predictions, ...]
+    """Series of some subjects (predictions/curves/*.parquet): truth where something was observed, output everywhere."""
+    reads: tuple[ledger.Read, ...]
+    children: tuple[Collected, ...]
+    broken: tuple[str, ...]
+    """Files that are there but cannot be read, with the reason."""
+
+    def of(self, kind: str) -> tuple[Mapping[str, Any], ...]:
+        """Events of one kind, in order."""
+        return tuple(event for event in self.events if event.get("kind") == kind)
+
+    @property
+    def headline(self) -> Score | None:
+        told = self.metrics.get("headline")
+        return Score.from_dict(told) if told else None
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        return tuple(Score.from_dict(told) for told in self.metrics.get("scores", ()))
+
+    def own(self, name: str, target: str | None = None) -> Score | None:
+        """The model's own score of that name on the headline's split."""
+        told = self.headline
+        mine = (s for s in self.scores if told and s.split == told.split and s.model == self.model)
+        return next((s for s in mine if s.name == name and target in (None, s.target)), None)
+
+    @property
+    def model(self) -> str:
+        return str(self.metrics.get("model") or next((p.model for p in self.predictions), ""))
+
+    @property
+    def main(self) -> Predictions | None:
+        """The model's own predictions of the split that the headline is from."""
+        own = [p for p in self.predictions if p.model == self.model]
+        return min(own, key=lambda p: _BEST_FIRST.index(p.split), default=None)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The run's own model, then its yard-sticks, the best by the headline score first."""
+        told = self.headline
+        if told is None:
+            return (self.model,)
+        same = [s for s in self.scores if (s.name, s.split, s.target) == (told.name, told.split, told.target)]
+        sign = 1 if told.better == "lower" else -1
+        others = sorted((s for s in same if s.model != self.model), key=lambda s: sign * (s.value or 0.0))
+        return (self.model, *(s.model for s in others))
+
+    @property
+    def rivals(self) -> tuple[Predictions, ...]:
+        """The yard-sticks' predictions of the same split, the best first."""
+        main, models = self.main, self.models
+        found = [p for p in self.predictions if main and p.split == main.split and p.model != main.model]
+        return tuple(sorted(found, key=lambda p: models.index(p.model) if p.model in models else len(models)))
+
+
+def collect(folder: Path) -> Collected:
+    """Reads a run and its children. A damaged part is reported, not fatal: a report is most needed then."""
+    run = Run(folder)
+    if not folder.is_dir() or not (
+        run.config_file.exists() or run.status_file.exists() or run.metrics_file.exists()
+    ):
+        raise RunError(
+            f"{folder} is not a run: it holds neither config.json nor status.json nor metrics.json."
+        )
+    broken: list[str] = []
+    config = _json(run.config_file, broken)
+    splits = _json(run.splits_file, broken)
+    doctor = _json(folder / FINDINGS, broken)
+    return Collected(
+        name=run.name,
+        recipe=str(config.get("recipe", "")),
+        config=config.get("config", {}) if isinstance(config.get("config"), dict) else {},
+        environment=_json(run.environment_file, broken),
+        status=run.status(),
+        splits={
+            part: tuple(map(str, splits[part])) for part in ("train", "valid", "test") if splits.get(part)
+        },
+        split_by=str(splits.get("by", "")),
+        events=tuple(run.events()),
+        metrics=_json(run.metrics_file, broken),
+        predictions=_predictions(run.predictions, broken),
+        findings=tuple(
+            sorted(doctor.get("findings", ()), key=lambda f: _GRAVITY.get(str(f.get("severity")), 2))
+        ),
+        tried=tuple(map(str, doctor.get("tried", ()))),
+        curves=_predictions(run.predictions / "curves", broken),
+        reads=_reads(folder / ledger.FILE, broken),
+        children=tuple(collect(child.folder) for child in run.children() if _is_run(child)),
+        broken=tuple(broken),
+    )
+
+
+def _is_run(run: Run) -> bool:
+    return any(path.exists() for path in (run.config_file, run.status_file, run.metrics_file))
+
+
+def _json(path: Path, broken: list[str]) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        broken.append(f"{path.name} is not JSON ({error})")
+        return {}
+    if not isinstance(told, dict):
+        broken.append(f"{path.name} holds {type(told).__name__}, not an object")
+        return {}
+    return told
+
+
+def _predictions(folder: Path, broken: list[str]) -> tuple[Predictions, ...]:
+    found = []
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            predictions = read(path)
+        except HomeostatError as error:
+            broken.append(str(error))
+            continue
+        if predictions.split in _BEST_FIRST:
+            found.append(predictions)
+    return tuple(found)
+
+
+def _reads(path: Path, broken: list[str]) -> tuple[ledger.Read, ...]:
+    try:
+        return ledger.reads(path)
+    except HomeostatError as error:
+        broken.append(str(error))
+        return ()

@@ -1,0 +1,200 @@
+"""What is the evidence? One section each for scores, pictures, subgroups, training, children, ledger and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from homeostat.evaluate.score import Score
+from homeostat.evaluate.threshold import Threshold
+from homeostat.report import curves, figures, tables
+from homeostat.report.collect import Collected
+from homeostat.report.figures import Figure
+from homeostat.report.words import SPLITS, count, escape, listed, moment
+
+
+def scores(run: Collected) -> str:
+    told = run.headline
+    if told is None:
+        return ""
+    here = [score for score in run.scores if score.split == told.split]
+    several = len({score.target for score in here if score.target}) > 1
+    # With several targets the page shows the means; each target's AUROC is drawn below, the rest unfolds.
+    shown = [score for score in here if not score.target] or here
+    every = f"<details><summary>Every score of every target</summary>{tables.scores(run, here)}</details>"
+    better = tables.comparisons(run)
+    paired = f"<h3>Against the yard-sticks</h3>{better}" if better else ""
+    body = tables.scores(run, shown) + (every if several else "") + paired
+    intro = "Every number with its interval, its n and the same number of a predictor that looks at nothing."
+    return _section(f"Scores on the {SPLITS.get(told.split, told.split)} split", body, intro)
+
+
+def pictures(run: Collected) -> str:
+    main = run.main
+    if main is None:
+        return ""
+    if main.kind == "regression":
+        return _section("Predictions", _gallery(curves.regression_figures(main, run.rivals)))
+    if main.kind == "multilabel":
+        return _section("Targets", _targets(run))
+    told = run.metrics.get("thresholds", {}).get(main.names[0])
+    cut = Threshold.from_dict(told) if told else None
+    return _section("Predictions", _gallery(figures.binary(main, run.rivals, cut)))
+
+
+def _targets(run: Collected) -> str:
+    headline = run.headline
+    rows = [
+        (s.target, s)
+        for s in run.scores
+        if s.name == "auroc" and s.target and s.model == run.model and headline and s.split == headline.split
+    ]
+    return tables.forest(rows, reference=0.5, what="Target") if rows else ""
+
+
+def series(run: Collected) -> str:
+    """What the model makes of single subjects: recipes may leave such series beside their predictions."""
+    drawn = [figure for p in run.curves for figure in curves.observed(p)]
+    return _section("Some subjects", _gallery(drawn), "Not chosen by how well the model fits them.")
+
+
+def subgroups(run: Collected) -> str:
+    told = [Score.from_dict(values) for values in run.metrics.get("subgroups", ())]
+    main = [s for s in told if s.name in ("auroc", "rmse")]
+    if not main:
+        return ""
+    whole = run.own(main[0].name, main[0].target)
+    several = len({s.target for s in main}) > 1
+    rows = [("everybody", whole)] if whole else []
+    rows += [(f"{s.target}, {s.group}" if several else s.group.replace("=", ": "), s) for s in main]
+    reference = whole.value if whole else None
+    return _section(
+        "For whom",
+        tables.forest(rows, reference=reference, what="Group"),
+        "Dotted: everybody. Groups of fewer than 20 subjects are suppressed.",
+    )
+
+
+def subjects(run: Collected) -> str:
+    rows = run.metrics.get("subjects", ())
+    return (
+        _section("Subject by subject", tables.subjects(rows, str(run.metrics.get("unit", ""))))
+        if rows
+        else ""
+    )
+
+
+def training(run: Collected) -> str:
+    drawn = _gallery(curves.learning(run))
+    alarms = [
+        (
+            count(int(e.get("step", 0))),
+            escape(e.get("guard", "")),
+            escape(e.get("level", "")),
+            escape(e.get("sentence", "")),
+            escape(e.get("remedy") or ""),
+        )
+        for e in run.of("alarm")
+    ]
+    noted = (
+        tables.table(("Step", "Guard", "Level", "What it saw", "Remedy"), alarms, numeric=(0,))
+        if alarms
+        else ""
+    )
+    resumed = [
+        f"{moment(str(e.get('time', '')))} at step {count(int(e.get('step', 0)))}" for e in run.of("resume")
+    ]
+    again = f"<p>Resumed {escape('; '.join(resumed))}.</p>" if resumed else ""
+    fallen = "".join(f"<p>{escape(e.get('sentence', ''))}</p>" for e in run.of("fallback"))
+    body = drawn + (f"<h3>Alarms</h3>{noted}" if noted else "") + again + fallen
+    return _section("Training", body) if body else ""
+
+
+def doctor(run: Collected) -> str:
+    """Every finding with its cause and its cure; the grave ones are on the first screen as well."""
+    keys = ("severity", "audit", "what", "cause", "advice")
+    rows = [
+        (*(escape(found.get(key, "")) for key in keys), f"<code>{escape(found.get('command', ''))}</code>")
+        for found in run.findings
+    ]
+    told = f"Laws tried: {listed(list(run.tried))}." if run.tried else ""
+    body = (
+        tables.table(("Severity", "Law", "What", "Probable cause", "What to do", "Command"), rows)
+        if rows
+        else ""
+    )
+    if told and not body:
+        body = "<p>Nothing found.</p>"
+    return _section("What the doctor found", body, told)
+
+
+def children(run: Collected) -> str:
+    if not run.children:
+        return ""
+    intro = "Folds, members, seeds or trials: each is a run of its own, with its own report."
+    return _section("Child runs", tables.children(run), intro)
+
+
+def test_reads(run: Collected) -> str:
+    """The ledger: how often somebody looked at the test split."""
+    if not run.reads:
+        return ""
+    first: dict[str, int] = {}
+    rows = []
+    for k, read in enumerate(run.reads):
+        new = read.content not in first
+        first.setdefault(read.content, k)
+        rows.append(
+            (
+                moment(read.time),
+                escape(read.purpose),
+                escape(read.model),
+                count(read.n),
+                "new look" if new else "same predictions again",
+            )
+        )
+    everybody = int(run.metrics.get("ledger", {}).get("looks_of_all_runs", 0))
+    told = (
+        f"{count(everybody, 'set')} of predictions scored on this test split so far, over all runs beside this one."
+        if everybody
+        else ""
+    )
+    return _section(
+        "Looks at the test split",
+        tables.table(("Time (UTC)", "Purpose", "Model", "n", ""), rows, numeric=(3,)),
+        told,
+    )
+
+
+def details(run: Collected) -> str:
+    parts = [
+        f"<details><summary>{title}</summary>{tables.plain(values)}</details>"
+        for title, values in (("Configuration", run.config), ("Environment", run.environment))
+        if values
+    ]
+    path = escape(run.name)
+    again = (
+        f"<pre>homeostat evaluate {path}\nhomeostat report {path}"
+        + (f"\nhomeostat verify-resume {escape(run.recipe)}" if run.recipe else "")
+        + "</pre>"
+    )
+    return _section("Everything else", "".join(parts) + f"<h3>Again</h3>{again}")
+
+
+def _gallery(drawn: Sequence[Figure]) -> str:
+    if not drawn:
+        return ""
+    return '<div class="gallery">' + "".join(_figure(figure) for figure in drawn) + "</div>"
+
+
+def _figure(figure: Figure) -> str:
+    key = "".join(f'<li class="{kind}"><i></i>{escape(words)}</li>' for kind, words in figure.key)
+    legend = f'<ul class="key">{key}</ul>' if key else ""
+    return (
+        f"<figure><h3>{escape(figure.title)}</h3>{figure.svg}{legend}"
+        f"<figcaption>{escape(figure.reading)}</figcaption></figure>"
+    )
+
+
+def _section(title: str, body: str, intro: str = "") -> str:
+    told = f'<p class="quiet">{escape(intro)}</p>' if intro else ""
+    return f"<section><h2>{escape(title)}</h2>{told}{body}</section>\n" if body else ""

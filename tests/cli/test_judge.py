@@ -1,0 +1,63 @@
+"""A finished run is scored, applied, exported and compared from its files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import torch
+from safetensors.torch import load_file
+
+from homeostat.engine.export import best_weights
+from homeostat.run import Run, create, read_json
+
+Homeostat = Callable[..., tuple[int, str, str]]
+
+
+def test_evaluate_writes_metrics_and_prints_them(homeostat: Homeostat, trained: Path) -> None:
+    code, out, _ = homeostat("evaluate", trained)
+    assert code == 0
+    assert read_json(trained / "metrics.json")["headline"]["name"] == "mse"
+    assert "mse" in out
+    assert f"Next: homeostat report {trained}" in out
+
+
+def test_evaluating_an_unfinished_run_says_how_to_finish_it(homeostat: Homeostat, tmp_path: Path) -> None:
+    run = create(tmp_path / "a", {"recipe": "curve", "config": {}})
+    code, _, err = homeostat("evaluate", run.folder)
+    assert code == 2
+    assert f"has no predictions: its state is new. Finish it with `homeostat resume {run.folder}`" in err
+
+
+def test_export_writes_the_best_weights_with_their_config(homeostat: Homeostat, trained: Path) -> None:
+    assert homeostat("export", trained)[0] == 0
+    exported, best = load_file(trained / "export" / "model.safetensors"), best_weights(Run(trained))
+    assert set(exported) == set(best)
+    assert all(torch.equal(exported[name], best[name]) for name in best)
+    assert read_json(trained / "export" / "config.json")["recipe"] == "curve"
+
+
+def test_predict_uses_the_best_model(
+    homeostat: Homeostat, trained: Path, cohort: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new.parquet"
+    assert homeostat("predict", trained, "--data", cohort, "--out", out)[0] == 0
+    fresh = pl.read_parquet(out)["output"].tail(40)
+    own = pl.read_parquet(trained / "predictions" / "valid.parquet")["output"]
+    assert fresh.to_list() == own.to_list()
+
+
+def test_compare_needs_two_runs(homeostat: Homeostat, trained: Path) -> None:
+    code, _, err = homeostat("compare", trained)
+    assert code == 2
+    assert "Name at least two runs" in err
+
+
+def test_runs_that_differ_in_nothing_are_one_method(homeostat: Homeostat, trained: Path) -> None:
+    other = trained.with_name("b")
+    shutil.copytree(trained, other)
+    code, _, err = homeostat("compare", trained, other)
+    assert code == 2
+    assert "A comparison needs two methods" in err

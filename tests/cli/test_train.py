@@ -1,0 +1,243 @@
+"""From data to a finished run and beyond it, with one command each."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import curve
+from homeostat.errors import ConfigError
+from homeostat.recipes import RECIPES
+from homeostat.run import Run, read_json
+
+ROOT = Path(__file__).resolve().parents[2]
+Homeostat = Callable[..., tuple[int, str, str]]
+
+
+def test_train_says_what_it_did_where_and_what_next(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    code, out, err = homeostat("train", "curve", "--data", cohort, "--run", folder, "--epochs", 2)
+    assert code == 0
+    assert f"Done: {folder}\nNext: homeostat evaluate {folder}" in out
+    assert "epoch 2  step 10  valid/mse" in err
+    assert Run(folder).status()["state"] == "done"
+
+
+def test_every_setting_is_a_flag_and_is_written_down(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    flags = [
+        "--epochs",
+        1,
+        "--hidden-dim",
+        8,
+        "--batch-size",
+        35,
+        "--learning-rate",
+        0.5,
+        "--schedule",
+        "constant",
+    ]
+    flags += ["--keep", 2, "--tensorboard"]
+    assert homeostat("train", "curve", "--data", cohort, "--run", folder, *flags)[0] == 0
+    config = read_json(folder / "config.json")["config"]
+    assert (config["hidden_dim"], config["batch_size"], config["fit"]["epochs"]) == (8, 35, 1)
+    assert (config["fit"]["optim"]["learning_rate"], config["fit"]["schedule"]["schedule"]) == (
+        0.5,
+        "constant",
+    )
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_the_environment_is_written_down(trained: Path) -> None:
+    told = read_json(trained / "environment.json")
+    assert {"homeostat", "python", "torch", "git", "host", "device", "device_reason", "precision"} <= set(
+        told
+    )
+    assert told["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("trian", "curve"), 2, "There is no command 'trian'. Did you mean 'train'?"),
+        (("train", "curv"), 2, "There is no recipe 'curv'. Did you mean 'curve'?"),
+        (("train",), 2, "Which recipe? Write: homeostat train RECIPE [flags]. Recipes:"),
+        (("train", "curve", "--preset", "smok"), 2, "has no preset 'smok'. Did you mean 'smoke'?"),
+        (
+            ("train", "curve"),
+            2,
+            "Which data? Add --data PATH, or make some: homeostat data simulate curve --out",
+        ),
+        (("train", "curve", "--data", "/nowhere"), 2, "--data /nowhere does not exist."),
+        (("train", "curve", "--epochs", "0"), 2, "epochs 0 must be at least 1"),
+        (("train", "curve", "--hiden-dim", "3"), 2, "--hidden-dim"),
+        (("train", "curve", "--schedule", "cosin"), 2, "cosine"),
+        (("train", "curve", "--data", "/tmp", "--stop-after", "25"), 2, "'25' is not a duration"),
+        (("resume", "/nowhere"), 2, "/nowhere is not a run: it holds no config.json."),
+        (("data", "explian", "curve"), 2, "Did you mean 'explain'?"),
+    ],
+)
+def test_a_mistake_is_named_with_what_was_probably_meant(
+    homeostat: Homeostat, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    found, _, err = homeostat(*words)
+    assert (found, sentence in err) == (code, True), err
+
+
+@pytest.mark.parametrize(
+    "words", [("train",), ("verify-resume",), ("data",), ("data", "prepare"), ("data", "simulate", "curve")]
+)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_an_answer_and_no_error(homeostat: Homeostat, words: tuple[str, ...], flag: str) -> None:
+    code, out, err = homeostat(*words, flag)
+    assert (code, err) == (0, "")
+    assert f"homeostat {words[0]}" in out
+
+
+@pytest.mark.parametrize("flag", ["--gradient-clip", "--gradient_clip"])
+def test_a_setting_is_also_found_by_the_name_that_others_give_it(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path, flag: str
+) -> None:
+    folder = tmp_path / "a"
+    assert homeostat("train", "curve", "--data", cohort, "--run", folder, f"{flag}=0.5")[0] == 0
+    assert read_json(folder / "config.json")["config"]["fit"]["optim"]["clip"] == 0.5
+
+
+def test_a_setting_that_cannot_be_used_is_not_to_be_resumed(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ConfigError("There is no cell 'x'.")
+
+    monkeypatch.setitem(RECIPES, "curve", dataclasses.replace(curve.recipe, train=refuse))
+    code, out, _ = homeostat("train", "curve", "--data", cohort, "--run", tmp_path / "a")
+    assert code == 2
+    assert "another --run" in out
+    assert "resume" not in out
+
+
+def test_a_failed_start_leaves_no_run(homeostat: Homeostat, tmp_path: Path) -> None:
+    homeostat("train", "curve", "--run", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_second_run_of_one_name_is_refused(homeostat: Homeostat, cohort: Path, trained: Path) -> None:
+    code, _, err = homeostat("train", "curve", "--data", cohort, "--run", trained)
+    assert code == 2
+    assert f"{trained} exists already" in err
+
+
+def test_resume_extends_a_run(homeostat: Homeostat, trained: Path) -> None:
+    code, out, _ = homeostat("resume", trained, "--epochs", 4)
+    assert code == 0
+    assert "changed fit.epochs: 2 -> 4" in out
+    assert Run(trained).status()["step"] == 20
+    assert read_json(trained / "config.json")["config"]["fit"]["epochs"] == 4
+
+
+def test_train_with_resume_continues_the_run_it_would_have_made(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    words = ("train", "curve", "--data", cohort, "--run", folder)
+    assert homeostat(*words, "--epochs", 2)[0] == 0
+    code, out, _ = homeostat(*words, "--epochs", 4, "--resume")
+    assert code == 0
+    assert "changed fit.epochs: 2 -> 4" in out
+    assert Run(folder).status()["step"] == 20
+    code, _, err = homeostat(*words, "--epochs", 4, "--hidden-dim", 8, "--resume")
+    assert code == 2
+    assert "was made with other settings (hidden_dim: 16 -> 8)" in err
+
+
+def test_a_time_budget_ends_with_code_5_and_the_way_on(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    words = ("train", "curve", "--data", cohort, "--run", folder, "--step-s", 0.05, "--stop-after", "1s")
+    code, out, err = homeostat(*words, "--epochs", 99)
+    assert code == 5
+    assert "its time budget is used up" in err
+    assert f"Continue it with: homeostat resume {folder}" in out
+    assert Run(folder).status()["state"] == "interrupted"
+
+
+def test_bad_data_ends_with_code_3(homeostat: Homeostat, cohort: Path, tmp_path: Path) -> None:
+    table = cohort / "curve.csv"
+    lines = table.read_text().splitlines()
+    lines[3] = "nan," + lines[3].split(",", 1)[1]
+    table.write_text("\n".join(lines))
+    code, _, err = homeostat("train", "curve", "--data", cohort, "--run", tmp_path / "a")
+    assert code == 3
+    assert "row 2" in err
+
+
+def test_tensorboard_that_is_not_installed_is_an_error(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    code, _, err = homeostat("train", "curve", "--data", cohort, "--run", tmp_path / "a", "--tensorboard")
+    assert code == 2
+    assert "tensorboard was asked for, but its package is not installed. Run `pip install tensorboard`" in err
+
+
+@pytest.fixture
+def detachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python whose `-m homeostat.cli` knows the smallest recipe."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {ROOT / "tests" / "curve.py"} "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("detachable")
+@pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSIX shell to stand in for Python")
+def test_a_detached_run_is_followed_and_stopped_from_files(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "a"
+    words = (
+        "train",
+        "curve",
+        "--data",
+        cohort,
+        "--run",
+        folder,
+        "--step-s",
+        0.01,
+        "--epochs",
+        5000,
+        "--detach",
+    )
+    code, out, _ = homeostat(*words)
+    assert code == 0
+    assert "goes on in the background" in out
+    run = Run(folder)
+    until = time.monotonic() + 60
+    while not list(run.events("step")) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert run.status()["state"] == "running"
+    assert os.getsid(run.status()["pid"]) != os.getsid(0)
+    assert "running" in homeostat("runs", "--root", folder.parent)[1]
+    code, out, err = homeostat("resume", folder)
+    assert code == 2
+    assert "is running. Follow it with" in err
+    code, out, _ = homeostat("stop", folder)
+    assert code == 0
+    assert "interrupted at step" in out
+    assert homeostat("stop", folder)[0] == 2
+    assert "epoch 1  step 5" in run.console_file.read_text()

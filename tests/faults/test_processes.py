@@ -1,0 +1,85 @@
+"""Whole processes are signalled and killed from outside, as a cluster, a person or the kernel would do it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import curve
+from homeostat.cli import main
+from homeostat.engine import checkpoint
+from homeostat.engine.state import differences
+from homeostat.recipes import RECIPES
+from homeostat.run import Run
+
+pytestmark = pytest.mark.faults
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(*words: object) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "tests" / "curve.py"), *(str(word) for word in words)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout_s: float = 120) -> tuple[int, str]:
+    out, err = process.communicate(timeout=timeout_s)
+    return process.returncode, out + err
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < until, "waited for two minutes"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    curve.simulate(folder, 0)
+    return folder
+
+
+def test_sigterm_during_evaluation_then_sigkill_then_resume(
+    tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first evaluation would last ten minutes; the signal leaves it at once and nothing is lost."""
+    whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
+    shared = ("--data", raw, "--stores", tmp_path / "stores", "--save-every", 1)
+    evaluating = start("train", "curve", *shared, "--run", run.folder, "--score-s", 600)
+    wait_for(lambda: any(event["step"] == 5 for event in run.events("epoch")))
+    time.sleep(0.2)
+    evaluating.send_signal(signal.SIGTERM)
+    code, told = finish(evaluating, 20)
+    assert code == 5, told
+    assert "stopped at step 5 because it was asked to stop (SIGTERM)" in told
+    assert run.status()["state"] == "interrupted"
+
+    run.config_file.write_text(run.config_file.read_text().replace('"score_s": 600.0', '"score_s": 0.0'))
+    slower = run.config_file.read_text().replace('"step_s": 0.0', '"step_s": 0.05')
+    run.config_file.write_text(slower)
+    killed = start("resume", run.folder)
+    wait_for(lambda: any(event["step"] >= 12 for event in run.events("step")))
+    killed.kill()
+    finish(killed)
+    assert run.status()["state"] == "died"
+
+    code, told = finish(start("resume", run.folder))
+    assert code == 0, told
+    monkeypatch.setitem(RECIPES, "curve", curve.recipe)
+    assert main([str(word) for word in ("train", "curve", *shared, "--run", whole.folder)]) == 0
+    ends = [checkpoint.read(checkpoint.ring(each.checkpoints)[-1])["state"] for each in (whole, run)]
+    assert not differences(*ends)

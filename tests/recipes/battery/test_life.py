@@ -1,0 +1,103 @@
+"""Laws of cycle life: the published features, the published split, and a model that is a few numbers in a file."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+
+from homeostat.errors import DataError
+from homeostat.evaluate import predictions
+from homeostat.recipes.battery import dq, life
+from homeostat.recipes.battery.config import Config, smoke
+from homeostat.recipes.battery.line import Line, load, mean_life, save
+from homeostat.recipes.battery.prepare import prepare
+from homeostat.recipes.battery.recipe import recipe
+
+
+@pytest.fixture(scope="module")
+def severson(shared_data, tmp_path_factory):
+    return prepare(shared_data / "battery" / "severson", tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="module")
+def features(severson):
+    return dq.features(severson)
+
+
+def test_variance_and_minimum_are_the_published_ones(severson, features):
+    classic = np.asarray(severson["classic"])
+    np.testing.assert_allclose(features["log_var"], classic[:, 0], atol=0.02)
+    np.testing.assert_allclose(features["log_min"], classic[:, 1], atol=0.02)
+
+
+def test_every_feature_is_finite(features):
+    assert all(np.isfinite(values).all() for values in features.values())
+    assert set(life.FEATURE_SETS[0]) | set(life.FEATURE_SETS[1]) <= set(features)
+
+
+def test_a_broken_counter_is_mended_from_its_neighbours(severson):
+    _, capacities = dq.capacities(severson)
+    assert max(float(capacity.max()) for capacity in capacities) < 1.2
+
+
+def test_a_broken_curve_is_replaced_by_the_nearest_whole_one():
+    curves = np.arange(12.0).reshape(1, 4, 3)
+    curves[0, 2, 1] = np.nan
+    np.testing.assert_array_equal(dq.curve_at(curves, np.array([8, 9, 10, 11]), 10), curves[:, 1])
+    with pytest.raises(DataError, match="no whole discharge curve"):
+        dq.curve_at(np.full((1, 2, 3), np.nan), np.array([1, 2]), 1)
+
+
+def test_the_split_is_the_published_one(severson):
+    splits = life.split_of(severson, Config())
+    assert (len(splits.train), len(splits.valid), len(splits.test)) == (41, 0, 43)
+
+
+def test_a_line_recovers_a_line_and_survives_its_file(tmp_path):
+    draw = np.random.default_rng(0)
+    x = {"a": draw.normal(size=60), "b": draw.normal(3, 5, size=60)}
+    log_life = 2.5 + 0.2 * x["a"] - 0.03 * x["b"]
+    line = Line.fit(x, ("a", "b"), log_life)
+    np.testing.assert_allclose(line.predict(x), log_life, atol=0.01)
+    save([line], tmp_path / "export" / "cycle-life.json")
+    np.testing.assert_array_equal(
+        mean_life(load(tmp_path / "export" / "cycle-life.json"), x), mean_life([line], x)
+    )
+
+
+def test_series_end_at_cycle_100_and_hold_their_target_there(severson):
+    tracks = life.series(severson)
+    assert len(tracks) == 84
+    assert all(track.time[-1] == 100 for track in tracks)
+    assert all(track.scored.tolist() == [False] * (len(track) - 1) + [True] for track in tracks)
+
+
+def test_other_data_are_refused(store, tmp_path):
+    with pytest.raises(DataError, match="no cycle lives"):
+        life.train(smoke(), None, store)  # type: ignore[arg-type]  # refused before the run is looked at
+
+
+def test_cells_without_a_known_life_or_split_can_be_predicted(shared_data, new_run, tmp_path):
+    raw, unseen = shared_data / "battery" / "severson", tmp_path / "unseen"
+    unseen.mkdir()
+    cells = pl.read_parquet(raw / "cells.parquet").filter(pl.col("split") != "train").tail(3)
+    cells.select("cell").write_parquet(unseen / "cells.parquet")
+    for name in ("qd_per_cycle.parquet", "qv.npz"):
+        shutil.copy(raw / name, unseen / name)
+    config = Config(yardsticks=False)
+    run = new_run(tmp_path / "run", config)
+    with run.active():
+        recipe.train(config, run, prepare(raw, tmp_path / "stores"))
+    recipe.predict(config, run, unseen, tmp_path / "out.parquet")
+    made, test = (
+        predictions.read(path) for path in (tmp_path / "out.parquet", run.predictions / "test.parquet")
+    )
+    known = dict(zip(test.ids, test.output, strict=True))
+    assert made.ids.tolist() == cells["cell"].to_list()
+    assert np.isnan(made.targets).all()
+    np.testing.assert_allclose(made.output, [known[cell] for cell in made.ids], rtol=1e-5)
+    error = test.output - test.truth
+    assert np.sqrt(np.mean(error**2)) <= 90

@@ -1,0 +1,166 @@
+"""Laws of the recipe: it ends in the files of the contract, resumes to the same bits, and predicts new cells."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from homeostat.data.splits import Splits
+from homeostat.errors import DataError, Interrupted
+from homeostat.evaluate import predictions
+from homeostat.guards.finite import Finite
+from homeostat.recipes import RECIPES
+from homeostat.recipes.battery import health
+from homeostat.recipes.battery.config import smoke
+from homeostat.recipes.battery.recipe import recipe, train
+
+YARDSTICKS = {"latent-ode", "last-value", "linear-fade", "trees", "lstm-attention"}
+
+
+def files(run):
+    return {file.name: predictions.read(file) for file in sorted(run.predictions.glob("*.parquet"))}
+
+
+def test_the_recipe_is_known_by_name():
+    assert RECIPES["battery"] is recipe
+
+
+def test_a_run_leaves_predictions_of_the_model_and_of_every_yardstick(trained):
+    made = files(trained)
+    assert {p.model for p in made.values() if p.split == "test"} == YARDSTICKS
+    assert made["test.parquet"].model == "latent-ode"
+    ids = {tuple(p.ids) for p in made.values() if p.split == "test"}
+    assert len(ids) == 1, "every model is judged on the same rows"
+
+
+def test_every_cell_is_left_out_once_and_never_learnt_from_then(trained, store):
+    cells = {str(cell) for cell in store["cell"]}
+    assert set(files(trained)["test.parquet"].subjects) == cells
+    for child in trained.children():
+        splits = Splits.load(child.splits_file)
+        assert set(splits.test) | set(splits.train) == cells
+        assert not set(splits.test) & set(splits.train)
+        assert child.name.startswith(splits.test[0] + ".")
+
+
+def test_solver_steps_are_in_the_journal_of_every_epoch(trained):
+    children = [child for child in trained.children() if "latent-ode" in child.name]
+    for child in children:
+        epochs = list(child.events("epoch"))
+        assert len(epochs) == 2
+        assert all(event["ode_solver_steps"] > 0 for event in epochs)
+        assert all(event["ode_evaluations"] >= event["ode_solver_steps"] for event in epochs)
+
+
+def test_scores_compare_the_model_with_each_yardstick_over_cells(trained):
+    metrics = recipe.scores(trained.folder)
+    assert metrics["headline"]["name"] == "rmse per subject"
+    assert metrics["headline"]["model"] == "latent-ode"
+    assert {c["b"] for c in metrics["comparisons"]} == YARDSTICKS - {"latent-ode"}
+    assert all(c["score"] == "rmse per subject" for c in metrics["comparisons"])
+
+
+def test_an_interrupted_run_resumes_to_the_same_predictions(trained, store, new_run, tmp_path, monkeypatch):
+    run = new_run(tmp_path / "again", smoke())
+    events = itertools.count()
+    watch = Finite.watch
+
+    def stopping(guard, event):
+        if next(events) == 30:
+            raise Interrupted("stopped by the test")
+        return watch(guard, event)
+
+    monkeypatch.setattr(Finite, "watch", stopping)
+    with pytest.raises(Interrupted), run.active():
+        train(smoke(), run, store)
+    monkeypatch.setattr(Finite, "watch", watch)
+    assert 1 < len(run.children()) < len(trained.children())
+    with run.active():
+        train(smoke(), run, store)
+    for name, made in files(trained).items():
+        np.testing.assert_array_equal(made.outputs, files(run)[name].outputs, err_msg=name)
+
+
+def test_new_cells_are_predicted_without_targets(trained, cohort, tmp_path):
+    table = pl.read_csv(cohort / "cells.csv").filter(pl.col("cell") == "S002")
+    (tmp_path / "new").mkdir()
+    for known in (True, False):  # the same outputs, targets or not, whatever other columns there are
+        new = table.with_columns(cell=pl.lit("N1"), bench=pl.lit(3.0), discharge_s=pl.col("soh") * 3600)
+        (new if known else new.drop("soh")).write_csv(tmp_path / "new" / "cells.csv")
+        recipe.predict(smoke(), trained, tmp_path / "new", tmp_path / f"{known}.parquet")
+    made, blind = (predictions.read(tmp_path / f"{known}.parquet") for known in (True, False))
+    assert made.split == "new"
+    assert set(made.subjects) == {"N1"}
+    assert len(made) == len(table)
+    np.testing.assert_array_equal(made.outputs, blind.outputs)
+    assert np.isnan(blind.targets).all()
+
+
+def test_a_life_is_forecast_beyond_its_last_target(store, cohort, new_run, tmp_path):
+    config = replace(smoke(), task="forecast", yardsticks=False)
+    run = new_run(tmp_path / "forecast", config)
+    with run.active():
+        train(config, run, store)
+    table = pl.read_csv(cohort / "cells.csv").filter(pl.col("cell") == "S002")
+    (tmp_path / "new").mkdir()
+    known = pl.int_range(pl.len()) < len(table) // 2
+    table.with_columns(soh=pl.when(known).then("soh")).write_csv(tmp_path / "new" / "cells.csv")
+    recipe.predict(config, run, tmp_path / "new", tmp_path / "out.parquet")
+    made = predictions.read(tmp_path / "out.parquet")
+    assert len(made) == len(table) - len(table) // 2
+    assert np.isfinite(made.outputs).all()
+
+
+def test_a_cell_unlike_any_that_was_learnt_from_is_named(trained, cohort, tmp_path, capsys):
+    table = pl.read_csv(cohort / "cells.csv").filter(pl.col("cell") == "S002")
+    (tmp_path / "new").mkdir()
+    table.with_columns(temperature_c=pl.lit(900.0)).write_csv(tmp_path / "new" / "cells.csv")
+    recipe.predict(smoke(), trained, tmp_path / "new", tmp_path / "out.parquet")
+    told = capsys.readouterr().err
+    assert (
+        f"Cell S002: {len(table)} of {len(table)} steps have an input more than 6 standard deviations" in told
+    )
+
+
+def test_forecasts_are_made_for_each_share_of_a_life(store, new_run, tmp_path):
+    config = replace(smoke(), task="forecast", cells=("S000", "S001", "S002"))
+    run = new_run(tmp_path / "forecast", config)
+    with run.active():
+        train(config, run, store)
+    made = files(run)
+    assert {p.model for p in made.values() if p.split == "test"} == YARDSTICKS
+    test = made["test.parquet"]
+    assert test.names == ("soh from 30 %", "soh from 50 %")
+    known = np.isfinite(test.targets).sum(axis=0)
+    assert known[0] > known[1] > 0
+    last = made["test-last-value.parquet"].one("soh from 30 %")
+    for cell in np.unique(last.subjects):
+        assert len(set(last.output[last.subjects == cell])) == 1
+
+
+def test_bare_curves_can_be_forecast_and_health_of_unseen_ones_is_refused(cohort, new_run, tmp_path):
+    (tmp_path / "bare").mkdir()
+    table = pl.read_csv(cohort / "cells.csv").select("cell", "time_days", "soh")
+    table.write_csv(tmp_path / "bare" / "cells.csv")
+    config = replace(smoke(), task="forecast", cells=("S000", "S001", "S002"), yardsticks=False)
+    bare = recipe.prepare(config, tmp_path / "bare", tmp_path / "stores")
+    run = new_run(tmp_path / "run", config)
+    with run.active():
+        train(config, run, bare)
+    assert set(files(run)["test.parquet"].subjects) == set(config.cells)
+    with pytest.raises(DataError, match="no inputs beside soh"):
+        health.read(smoke(), bare)
+
+
+@pytest.mark.slow
+def test_leave_one_cell_out_over_the_nasa_cells_stays_below_two_percent(shared_data, new_run, tmp_path):
+    config = replace(recipe.config(), members=1, yardsticks=False)
+    store = recipe.prepare(config, shared_data / "battery" / "nasa", tmp_path / "stores")
+    run = new_run(tmp_path / "nasa", config)
+    with run.active():
+        health.train(config, run, store)
+    assert recipe.scores(run.folder)["headline"]["value"] <= 0.020

@@ -1,0 +1,172 @@
+"""Laws of reading volumes: nothing is lost silently, no split is invented, and a stale store cannot be read."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import polars as pl
+import pytest
+
+from homeostat.errors import DataError
+from homeostat.recipes.cell import flim, tidy
+from homeostat.recipes.cell.prepare import Preparation, explain, make_plan, prepare
+from homeostat.recipes.cell.volumes import DEPTH_STEPS, fitted, from_masks
+
+SMALL = Preparation(side=8, time_bins=16)
+
+
+def test_cells_keep_their_photons_label_and_donor(cohort, tmp_path):
+    store = prepare(cohort, tmp_path, Preparation(side=15, time_bins=64))
+    truth = pl.read_csv(cohort / "truth.csv")
+    assert list(store["volume"]) == truth["id"].to_list()
+    np.testing.assert_array_equal(store["voxels"].sum(axis=(1, 2, 3, 4)), truth["photons"])
+    np.testing.assert_array_equal(store["label"], truth["active"])
+    np.testing.assert_array_equal(store["group"], truth["donor"])
+    assert store["voxels"].dtype == np.uint16
+
+
+def test_cells_that_are_cut_or_dark_are_counted(cohort, tmp_path):
+    raw = tmp_path / "raw" / "D9"
+    raw.mkdir(parents=True)
+    np.save(raw / "dark_in.npy", np.zeros((5, 5, 16), np.uint16))
+    np.save(raw / "large_act.npy", np.ones((12, 5, 16), np.uint16))
+    np.save(raw / "unlabelled.npy", np.ones((5, 5, 16), np.uint16))
+    store = prepare(raw.parent, tmp_path / "stores", SMALL)
+    assert list(store["volume"]) == ["D9/large_act", "D9/unlabelled"]
+    assert np.isnan(store["label"][1])
+    said = " ".join(store.report())
+    assert "1 cells without a photon, dropped" in said
+    assert "1 cells larger than 8 pixels" in said
+    assert "1 cells with neither _in nor _act" in said
+
+
+@pytest.mark.parametrize(
+    ("stack", "sentence"),
+    [
+        (np.ones((4, 16), np.uint16), "height x width x time"),
+        (np.ones((4, 4, 15), np.uint16), "16 does not divide"),
+        (np.full((4, 4, 16), -1.0), "no photon counts"),
+        (np.full((4, 4, 16), 0.5), "no photon counts"),
+        (np.full((4, 4, 16), np.nan), "no photon counts"),
+    ],
+)
+def test_a_stack_that_is_no_stack_is_named(stack, sentence, tmp_path):
+    np.save(tmp_path / "x_in.npy", stack)
+    with pytest.raises(DataError, match=sentence):
+        flim.load(tmp_path / "x_in.npy", 16)
+
+
+def test_pickled_stacks_are_refused(tmp_path):
+    np.save(tmp_path / "x_in.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="cannot be read"):
+        flim.load(tmp_path / "x_in.npy", 16)
+
+
+def test_the_official_split_is_used_and_test_arrays_when_they_are_there(medmnist, tmp_path):
+    store = prepare(medmnist, tmp_path / "stores")
+    parts, counts = np.unique(store["part"], return_counts=True)
+    assert dict(zip(parts, counts, strict=True)) == {"test": 30, "train": 30, "valid": 24}
+    assert store.meta["groups_declared"].startswith("absent")
+    with np.load(medmnist) as opened:
+        arrays = {name: opened[name] for name in opened.files if not name.startswith("test")}
+    np.savez(medmnist, **arrays)
+    without = prepare(medmnist, tmp_path / "stores")
+    assert set(without["part"]) == {"train", "valid"}
+    assert any("test" in sentence for sentence in without.report())
+    np.testing.assert_array_equal(without["voxels"], store["voxels"][:54])
+
+
+def test_a_mask_is_stored_with_its_depth():
+    mask = np.zeros((1, 7, 7, 7), np.uint8)
+    mask[0, 1:6, 1:6, 1:6] = 255
+    voxels, channels = from_masks(mask)
+    assert channels == ("mask", "depth")
+    assert voxels[0, 1, 3, 3, 3] == 3 * DEPTH_STEPS
+    assert voxels[0, 1, 1, 3, 3] == DEPTH_STEPS
+    assert voxels[0, 1, 0, 0, 0] == 0
+
+
+def volumes_with_table(folder, **columns):
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    made = random.integers(0, 200, (4, 5, 6, 7)).astype(np.uint8)
+    names = ["a.nii.gz", "b.nii", "c.npy", "d.npy"]
+    for name, volume in zip(names, made, strict=True):
+        if name.endswith("npy"):
+            np.save(folder / name, volume)
+        else:
+            nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / name)
+    table = {"file": names, "label": ["0", "1", "", "1"], "donor": ["x", "x", "y", "z"]} | columns
+    pl.DataFrame(table).write_csv(folder / "volumes.csv")
+    return made
+
+
+def test_nifti_and_npy_volumes_are_read_as_their_table_says(tmp_path):
+    made = volumes_with_table(tmp_path / "raw")
+    store = prepare(tmp_path / "raw", tmp_path / "stores")
+    np.testing.assert_array_equal(store["voxels"][:, 0], made)
+    assert store["voxels"].dtype == np.uint8
+    np.testing.assert_array_equal(store["label"], [0, 1, np.nan, 1])
+    assert list(store["group"]) == ["x", "x", "y", "z"]
+
+
+def test_a_group_is_declared_or_declared_absent(tmp_path):
+    volumes_with_table(tmp_path / "raw")
+    columns = tidy.Columns(group="patient")
+    with pytest.raises(DataError, match="no column 'patient'"):
+        prepare(tmp_path / "raw", tmp_path / "stores", Preparation(columns=columns))
+    absent = prepare(tmp_path / "raw", tmp_path / "stores", Preparation(columns=tidy.Columns(group="")))
+    assert not any(absent["group"])
+    assert "absent" in absent.meta["groups_declared"]
+
+
+def test_values_beyond_whole_numbers_need_a_window(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((2, 2, 2), -1000.0))
+    with pytest.raises(DataError, match="--window"):
+        tidy.load(tmp_path / "a.npy", tidy.Columns())
+    seen = tidy.load(tmp_path / "a.npy", tidy.Columns(window=(-2000.0, 0.0)))
+    np.testing.assert_array_equal(seen, 32768)
+
+
+def test_volumes_of_different_size_are_cut_or_padded_only_when_asked(tmp_path):
+    volumes_with_table(tmp_path / "raw")
+    np.save(tmp_path / "raw" / "d.npy", np.ones((3, 9, 7), np.uint8))
+    with pytest.raises(DataError, match="Name one size"):
+        prepare(tmp_path / "raw", tmp_path / "stores")
+    columns = tidy.Columns(sides=(4, 4, 4))
+    store = prepare(tmp_path / "raw", tmp_path / "stores", Preparation(columns=columns))
+    assert store["voxels"].shape[2:] == (4, 4, 4)
+
+
+def test_cutting_and_padding_keep_the_middle():
+    line = np.arange(1, 6)
+    np.testing.assert_array_equal(fitted(line, (3,)), [2, 3, 4])
+    np.testing.assert_array_equal(fitted(line, (9,)), [0, 0, 1, 2, 3, 4, 5, 0, 0])
+    np.testing.assert_array_equal(fitted(line, (3,), (0.0,)), [0, 1, 2])
+    np.testing.assert_array_equal(fitted(line, (3,), (9.0,)), [0, 0, 0])
+
+
+def test_no_clear_cache_is_needed(cohort, tmp_path):
+    """The seed deletes its cache before every run; a store that is stale cannot even be named here."""
+    first = prepare(cohort, tmp_path, SMALL)
+    assert explain(cohort, tmp_path, SMALL).reused
+    file = next((cohort / "isolated_cells_D1").glob("*.npy"))
+    kept = file.read_bytes()
+    stack = np.load(file)
+    stack[0, 0, 0] += 1
+    np.save(file, stack)
+    told = explain(cohort, tmp_path, SMALL)
+    file.write_bytes(kept)
+    assert not told.reused
+    assert file.name in str(told)
+    assert first.path != told.path
+
+
+def test_every_source_is_recognised_by_its_files(cohort, medmnist, tmp_path):
+    volumes_with_table(tmp_path / "table")
+    assert make_plan(cohort, SMALL).source == "flim"
+    assert make_plan(medmnist, SMALL).source == "medmnist"
+    assert make_plan(tmp_path / "table", SMALL).source == "tidy"
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DataError, match="No volumes in"):
+        make_plan(tmp_path / "nothing", SMALL)

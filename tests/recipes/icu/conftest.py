@@ -1,0 +1,59 @@
+"""A small simulated cohort, prepared once, and one run of the smoke preset on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from homeostat.config import to_plain
+from homeostat.data.store import Store
+from homeostat.recipes.icu import cohort as cohorts
+from homeostat.recipes.icu.cohort import Cohort
+from homeostat.recipes.icu.config import Config
+from homeostat.recipes.icu.recipe import prepare, smoke, train
+from homeostat.recipes.icu.simulate import simulate
+from homeostat.run import Run, create
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("stays")
+    simulate(made, 1, stays={"a": 160, "b": 80})
+    return made
+
+
+@pytest.fixture(scope="session")
+def store(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return prepare(Config(), folder, tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="session")
+def stays(store: Store) -> Cohort:
+    rows = np.flatnonzero(store["group"] == "a")
+    curves, static = cohorts.fit_curves(store, rows), cohorts.fit_static(store, rows)
+    return cohorts.standardise(cohorts.load(store, curves, static), rows)
+
+
+NewRun = Callable[[Path, Config], Run]
+
+
+@pytest.fixture(scope="session")
+def new_run(folder: Path) -> NewRun:
+    """Makes a run as the command line would."""
+
+    def make(place: Path, config: Config) -> Run:
+        plain = {"recipe": "icu", "data": str(folder), "stores": str(place.parent / "stores")}
+        return create(place, {**plain, "config": to_plain(config)})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(new_run: NewRun, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = new_run(tmp_path_factory.mktemp("runs") / "smoke", smoke())
+    with run.active():
+        train(smoke(), run, store)
+    return run

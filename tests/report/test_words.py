@@ -1,0 +1,68 @@
+"""Numbers are written the same everywhere, and so that neither a minus nor a zero can be mistaken."""
+
+import pytest
+
+from homeostat.report import words
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.8683, "0.868"),
+        (1.0, "1.000"),
+        (0.0, "0.000"),
+        (-0.25, "−0.250"),
+        (-0.0001 * 0, "0.000"),
+        (12.345, "12.35"),
+        (123.456, "123.5"),
+        (12345.6, "12,346"),
+        (0.0117, "0.0117"),
+        (0.00123, "0.00123"),
+        (None, "–"),
+        (float("nan"), "–"),
+    ],
+)
+def test_numbers(value, text):
+    assert words.number(value) == text
+
+
+def test_a_tiny_negative_is_not_minus_zero():
+    assert words.number(-0.0001, like=0.5) == "0.000"
+
+
+def test_both_ends_of_an_interval_have_the_same_decimals():
+    assert words.interval(0.00505, 0.052) == "0.005 to 0.052"
+    assert words.interval(-0.0134, 0.083) == "−0.013 to 0.083"
+    assert words.interval(None, 1.0) == ""
+    assert words.interval(0.0063, 0.0138, like=0.0099) == "0.0063 to 0.0138"
+
+
+def test_p_values_are_never_zero():
+    assert words.p_value(1e-9) == "< 0.001"
+    assert words.p_value(0.034) == "0.034"
+    assert words.p_value(None) == ""
+
+
+def test_counts_and_lists_read_as_sentences():
+    assert words.count(1, "positive") == "1 positive"
+    assert words.count(4000, "patient") == "4,000 patients"
+    assert words.listed(["a"]) == "a"
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+    assert words.listed([]) == ""
+
+
+def test_names_of_scores():
+    assert words.label("auroc") == "AUROC"
+    assert words.label("rmse at 0-20 % of the span") == "RMSE at 0-20 % of the span"
+    assert words.label("something new") == "Something new"
+
+
+def test_html_is_escaped():
+    assert words.escape('<a href="x">&') == "&lt;a href=&quot;x&quot;&gt;&amp;"
+
+
+def test_moments_and_durations():
+    assert words.moment("2026-11-20T10:31:40.123+00:00") == "2026-11-20 10:31"
+    assert words.duration(42.4) == "42 s"
+    assert words.duration(600) == "10 min"
+    assert words.duration(3 * 3600 + 240) == "3 h 04 min"

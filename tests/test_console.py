@@ -1,0 +1,74 @@
+"""Without a terminal there are plain lines, on one there is a bar, and both say how long it takes."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+
+from homeostat import console
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    stream = io.StringIO()
+    with console.Progress("icu", 100, 10, stream=stream) as progress:
+        progress.show(20, {"train/loss": 0.123456})
+        progress.line("epoch 1")
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("icu: step 20 of 100, 0 s left")
+    assert first.endswith("train/loss 0.1235")
+    assert second == "epoch 1"
+
+
+def test_a_bar_on_a_terminal() -> None:
+    stream = Terminal()
+    with console.Progress("icu", 100, stream=stream) as progress:
+        progress.show(20, {})
+        progress.line("epoch 1 [red]")
+    assert "20/100" in stream.getvalue()
+    assert "epoch 1 [red]" in stream.getvalue()
+
+
+def test_news_that_come_too_often_are_left_to_the_journal_but_the_last() -> None:
+    stream = io.StringIO()
+    with console.Progress("icu", 100, stream=stream) as progress:
+        for step in range(1, 101):
+            progress.news(step, f"step {step}")
+    assert stream.getvalue().splitlines() == ["step 1", "step 100"]
+
+
+def test_nothing_where_another_process_speaks() -> None:
+    stream = Terminal()
+    with console.Progress("icu", 100, shown=False, stream=stream) as progress:
+        progress.show(20, {})
+        progress.line("epoch 1")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (-5, "0 s")]
+)
+def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
+    assert console.duration(seconds) == words
+
+
+def test_a_table_lines_up(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table(("run", "state"), [("a", "done"), ("longer", "x")])
+    assert capsys.readouterr().out == "run     state\na       done\nlonger  x\n"
+
+
+def test_what_a_layer_notes_is_shown_while_we_listen_and_not_after(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    note = logging.getLogger("homeostat.ode")
+    with console.listening():
+        note.info("solved in C++")
+        note.warning("no compiler")
+    note.info("unheard")
+    assert capsys.readouterr().err == "solved in C++\nno compiler\n"
