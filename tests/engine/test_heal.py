@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from curve import SETTINGS, Pairs, make_task, model, pairs, squared_error
-from homeostat.engine import heal
+from homeostat.engine import checkpoint, heal
 from homeostat.engine.fit import fit
 from homeostat.engine.state import differences
 from homeostat.engine.task import Loss, Task
@@ -94,6 +95,19 @@ def test_a_healed_run_resumes_to_the_same_bits(value: float, kill_at: int, tmp_p
     resumed = fit(poisoned(value), saving, run, every())
     assert differences(whole.snapshot(), resumed.snapshot()) == []
     assert whole.remedies
+
+
+def test_a_save_in_progress_and_a_rollback_do_not_meet(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(path: Path, content: dict[str, Any]) -> None:
+        write(path, content)
+        time.sleep(0.02)
+        assert checkpoint.is_intact(path)
+
+    write = checkpoint.write
+    monkeypatch.setattr(checkpoint, "write", slowly)
+    fit(poisoned(1e4), replace(HEAL, saving=replace(HEAL.saving, save_every=1)), run, every())
+    assert [note["action"] for note in remedies(run)] == ["rollback"]
+    assert all(checkpoint.is_intact(path) for path in checkpoint.ring(run.checkpoints))
 
 
 def test_too_much_poison_is_a_fault_of_the_data(run: Run) -> None:

@@ -27,15 +27,20 @@ from homeostat.errors import CheckpointError, OutOfResources, RunError, unwritab
 FORMAT = 1
 
 
-def path_of(folder: Path, step: int) -> Path:
+def path_of(folder: Path, step: int, series: str = "step") -> Path:
     """Name of the checkpoint of a step; six digits keep a listing in order."""
-    return folder / f"step-{step:06d}.ckpt"
+    return folder / f"{series}-{step:06d}.ckpt"
 
 
-def ring(folder: Path) -> list[Path]:
-    """All checkpoints of the ring, oldest first."""
-    found = [(re.fullmatch(r"step-(\d{6,})\.ckpt", path.name), path) for path in folder.glob("step-*.ckpt")]
-    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+def step_of(path: Path) -> int:
+    """The step that `path_of` wrote into a name."""
+    return int(path.stem.rpartition("-")[2])
+
+
+def ring(folder: Path, series: str = "step") -> list[Path]:
+    """All checkpoints of a series, oldest first."""
+    pattern = re.compile(rf"{series}-\d{{6,}}\.ckpt")
+    return sorted((path for path in folder.iterdir() if pattern.fullmatch(path.name)), key=step_of)
 
 
 def seal_of(path: Path) -> Path:

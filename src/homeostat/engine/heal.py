@@ -94,7 +94,7 @@ def remedied(loop: Loop[Any]) -> Iterator[None]:
 def keep_good(loop: Loop[Any]) -> None:
     """Keep the state of an evaluation at which nothing was wrong."""
     folder, state = loop.saver.folder, loop.state
-    checkpoint.write(_good(folder, state.step), {"state": state.snapshot()})
+    checkpoint.write(checkpoint.path_of(folder, state.step, "good"), {"state": state.snapshot()})
     for path in _goods(folder, state.step)[:-GOOD]:
         checkpoint.remove(path)
 
@@ -128,7 +128,6 @@ def apply(loop: Loop[Any], sick: Sick) -> None:
     loop.rewind()
     loop.watch.remedy(_sentence(note), note)
     loop.saver.rewind(state)
-    loop.save(wait=True)
 
 
 def take_effect(loop: Loop[Any]) -> None:
@@ -198,22 +197,11 @@ def _roll_back(loop: Loop[Any], sick: Sick) -> int:
     back += sum(abs(note["step"] - sick.event.step) <= 2 for note in state.remedies)
     path = goods[max(len(goods) - back, 0)]
     state.load(checkpoint.read(path)["state"])
-    for later in checkpoint.ring(folder):
-        if later.name > checkpoint.path_of(folder, state.step).name:
-            checkpoint.remove(later)
-    for later in _goods(folder, 10**9):
-        if later.name > path.name:
-            checkpoint.remove(later)
     return state.step
 
 
-def _good(folder: Path, step: int) -> Path:
-    return folder / f"good-{step:06d}.ckpt"
-
-
 def _goods(folder: Path, step: int) -> list[Path]:
-    last = _good(folder, step).name
-    return sorted(path for path in folder.glob("good-*.ckpt") if path.name <= last)
+    return [path for path in checkpoint.ring(folder, "good") if checkpoint.step_of(path) <= step]
 
 
 def _sentence(note: Mapping[str, Any]) -> str:

@@ -95,11 +95,12 @@ class Saver:
             self.wait()
 
     def rewind(self, state: State) -> None:
-        """After a state was taken back: what was saved since is gone, and the best one is that of this state."""
+        """Save a state that was taken back, then drop what is later: a kill in between only repeats the cure."""
         self.wait()
-        self._saved, self._best_step = (-2, -2), -1
+        self._saved, self._saved_at, self._best_step = (state.step, state.scored), time.monotonic(), -1
         if state.best is None:
             checkpoint.remove(self.folder / "best.ckpt")
+        self._thread.submit(self._write, state.snapshot(), later_goes=True).result()
 
     def wait(self) -> None:
         """Wait for the save in progress and raise what went wrong with it."""
@@ -123,7 +124,7 @@ class Saver:
         copies = 4 + (state.average is not None)
         return weights * copies + 65536  # 64 KiB: what torch's file format adds to small models
 
-    def _write(self, snapshot: dict[str, Any]) -> None:
+    def _write(self, snapshot: dict[str, Any], later_goes: bool = False) -> None:
         path = checkpoint.path_of(self.folder, snapshot["step"])
         try:
             self._write_files(path, snapshot)
@@ -132,6 +133,10 @@ class Saver:
             if not isinstance(reason, OutOfResources):
                 raise reason from error
             self._write_on_full_disk(path, snapshot, reason)
+        if later_goes:
+            for later in [*checkpoint.ring(self.folder), *checkpoint.ring(self.folder, "good")]:
+                if checkpoint.step_of(later) > snapshot["step"]:
+                    checkpoint.remove(later)
         for old in checkpoint.ring(self.folder)[: -self._config.keep]:
             checkpoint.remove(old)
 
