@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tests work on small tensors, where a second thread costs more than it brings, and where the order
     # of a parallel sum would make "bit for bit" depend on the machine.
     torch.set_num_threads(1)
+    # The same examples each time, on a machine of any speed: a failure that comes back is one that can be mended.
+    hypothesis.settings.register_profile("house", derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

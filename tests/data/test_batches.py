@@ -21,7 +21,7 @@ def batches(count: int = 70, size: int = 16, **changes: object) -> Batches[Indic
     return replace(Batches(count=count, size=size, gather=lambda rows: rows, seed=7), **changes)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     count=st.integers(1, 300), size=st.integers(1, 40), epoch=st.integers(0, 5), seed=st.integers(0, 2**63 - 1),
     bucketed=st.booleans(),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from homeostat.data.ragged import Ragged, gather, padded_index
@@ -18,7 +18,6 @@ def ragged_of(counts: list[int]) -> Ragged:
     )
 
 
-@settings(deadline=None)
 @given(lengths, st.randoms())
 def test_padding_equals_a_loop(counts, random):
     rows = ragged_of(counts)
@@ -31,7 +30,6 @@ def test_padding_equals_a_loop(counts, random):
         assert (line[counts[row] :] == -1).all()
 
 
-@settings(deadline=None)
 @given(lengths, st.randoms())
 def test_taking_equals_a_loop(counts, random):
     rows = ragged_of(counts)

@@ -24,7 +24,7 @@ def cohort(subjects: int, seed: int) -> tuple[list[str], list[str], list[int]]:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(5, 60), st.integers(0, 2**32))
 def test_every_id_has_one_part_and_no_subject_has_two(subjects, seed):
     ids, owners, labels = cohort(subjects, seed)
