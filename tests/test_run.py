@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from homeostat.errors import Halted, Interrupted, OutOfResources, RunError
 from homeostat.run import Run, create, find_all, named, open_run, read_json, write_json
+from patience import wait_for
 
 
 @pytest.fixture
@@ -59,11 +59,9 @@ def test_a_failure_leaves_its_traceback_in_the_journal(run: Run) -> None:
 
 def test_a_killed_process_is_told_as_died_and_its_lock_is_free(run: Run) -> None:
     code = "import time\nfrom pathlib import Path\nfrom homeostat.run import Run\n"
-    code += f"with Run(Path({str(run.folder)!r})).active(): time.sleep(60)"
+    code += f"with Run(Path({str(run.folder)!r})).active(): time.sleep(3600)"
     process = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 30
-    while not run.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(run.is_alive)
     assert run.status()["state"] == "running"
     with pytest.raises(RunError, match="is being trained by another process"), run.active():
         pass

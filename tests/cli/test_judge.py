@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -46,7 +47,8 @@ def test_predict_uses_the_best_model(
     assert homeostat("predict", trained, "--data", cohort, "--out", out)[0] == 0
     fresh = pl.read_parquet(out)["output"].tail(40)
     own = pl.read_parquet(trained / "predictions" / "valid.parquet")["output"]
-    assert fresh.to_list() == own.to_list()
+    # Not to the bit: a product over more rows may be summed in another order.
+    assert fresh.to_list() == pytest.approx(own.to_list(), abs=1e-5)
 
 
 def test_compare_needs_two_runs(homeostat: Homeostat, trained: Path) -> None:

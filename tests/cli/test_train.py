@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import curve
 from homeostat.errors import ConfigError
 from homeostat.recipes import RECIPES
 from homeostat.run import Run, read_json
+from patience import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 Homeostat = Callable[..., tuple[int, str, str]]
@@ -227,9 +227,7 @@ def test_a_detached_run_is_followed_and_stopped_from_files(
     assert code == 0
     assert "goes on in the background" in out
     run = Run(folder)
-    until = time.monotonic() + 60
-    while not list(run.events("step")) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: list(run.events("score")))
     assert run.status()["state"] == "running"
     assert os.getsid(run.status()["pid"]) != os.getsid(0)
     assert "running" in homeostat("runs", "--root", folder.parent)[1]

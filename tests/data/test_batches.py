@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from homeostat.data.batches import Batches, Indices, ahead
 from homeostat.errors import ConfigError
+from patience import wait_for
 
 
 def batches(count: int = 70, size: int = 16, **changes: object) -> Batches[Indices]:
@@ -98,10 +98,7 @@ def test_gathering_ahead_overlaps() -> None:
 
     stream = ahead(items(), depth=2)
     assert next(stream) == 0
-    deadline = time.monotonic() + 10
-    while len(made) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(made) >= 3
+    wait_for(lambda: len(made) >= 3)
     stream.close()
 
 

@@ -15,6 +15,7 @@ from homeostat.data.fingerprint import Origin
 from homeostat.data.ragged import Ragged
 from homeostat.data.store import Store, Writer, build, explain, verify
 from homeostat.errors import DataError
+from patience import PATIENCE_S, wait_for
 
 
 def write(writer: Writer) -> None:
@@ -263,14 +264,13 @@ def test_processes_may_prepare_one_store_at_once(tmp_path, raw, corrupt):
 
     if corrupt:
         gate.touch()
-        start(9).communicate(timeout=60)
+        start(9).communicate(timeout=PATIENCE_S)
         next(root.glob("*/x.npy")).write_bytes(b"")
         gate.unlink()
     crew = [start(number) for number in range(4)]
-    while len(list(tmp_path.glob("gate.[0-3]"))) < 4:
-        time.sleep(0.01)
+    wait_for(lambda: len(list(tmp_path.glob("gate.[0-3]"))) == 4)
     gate.touch()
-    told = {process.communicate(timeout=60)[0] for process in crew}
+    told = {process.communicate(timeout=PATIENCE_S)[0] for process in crew}
     assert [process.returncode for process in crew] == [0] * 4
     assert len(told) == 1
     assert told.pop().endswith("() 499500.0\n")
@@ -287,12 +287,11 @@ def test_a_killed_preparation_leaves_nothing_that_is_read(tmp_path, raw):
     for number in range(8):
         gate = tmp_path / f"gate{number}"
         child = subprocess.Popen([sys.executable, "-c", script, *map(str, (root, raw[0].parent, gate, 0))])
-        while not (tmp_path / f"gate{number}.0").exists():
-            time.sleep(0.001)
+        wait_for((tmp_path / f"gate{number}.0").exists)
         gate.touch()
         time.sleep(0.01 * number)
         child.kill()
-        child.wait(60)
+        child.wait(PATIENCE_S)
         for path in root.glob("demo-*"):
             assert verify(path) == ()
     assert prepare(root, raw)["age"].tolist() == [50, 61, 72]

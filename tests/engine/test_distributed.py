@@ -17,6 +17,7 @@ from homeostat.engine import checkpoint
 from homeostat.engine.distributed import World
 from homeostat.engine.fit import fit
 from homeostat.run import Run, create
+from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,7 +50,7 @@ def train(folder: Path, size: int, processes: int) -> None:
         command = [sys.executable, "-c", PROGRAM, str(folder), str(size), str(rank)]
         running.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     for process in running:
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, told
 
 

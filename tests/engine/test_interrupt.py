@@ -10,6 +10,7 @@ import pytest
 
 from homeostat.engine.interrupt import Interrupt, listening, seconds
 from homeostat.errors import ConfigError, Interrupted
+from patience import PATIENCE_S, wait_for
 
 
 def test_outside_an_abortable_block_a_signal_only_leaves_its_reason() -> None:
@@ -55,12 +56,12 @@ def test_handlers_are_given_back() -> None:
 
 def test_a_time_budget_ends_whatever_is_going_on() -> None:
     with pytest.raises(Interrupted, match="its time budget is used up"), listening(0.05):
-        time.sleep(30)
+        time.sleep(PATIENCE_S)
 
 
 def test_inside_fit_the_budget_is_heard_by_its_own_interrupt() -> None:
-    with listening(0.05), Interrupt() as interrupt:
-        time.sleep(0.2)
+    with listening(2.0), Interrupt() as interrupt:
+        wait_for(lambda: interrupt.reason)
         assert interrupt.reason == "its time budget is used up"
 
 

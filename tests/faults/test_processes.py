@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from homeostat.engine import checkpoint
 from homeostat.engine.state import differences
 from homeostat.recipes import RECIPES
 from homeostat.run import Run
+from patience import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -33,16 +33,9 @@ def start(*words: object) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], timeout_s: float = 120) -> tuple[int, str]:
-    out, err = process.communicate(timeout=timeout_s)
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out + err
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < until, "waited for two minutes"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -56,19 +49,19 @@ def raw(tmp_path: Path) -> Path:
 def test_sigterm_during_evaluation_then_sigkill_then_resume(
     tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first evaluation would last ten minutes; the signal leaves it at once and nothing is lost."""
+    """The first evaluation would last an hour; the signal leaves it at once and nothing is lost."""
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
     shared = ("--data", raw, "--stores", tmp_path / "stores", "--save-every", 1)
-    evaluating = start("train", "curve", *shared, "--run", run.folder, "--score-s", 600)
+    evaluating = start("train", "curve", *shared, "--run", run.folder, "--score-s", 3600)
     wait_for(lambda: any(event["step"] == 5 for event in run.events("epoch")))
     time.sleep(0.2)
     evaluating.send_signal(signal.SIGTERM)
-    code, told = finish(evaluating, 20)
+    code, told = finish(evaluating)
     assert code == 5, told
     assert "stopped at step 5 because it was asked to stop (SIGTERM)" in told
     assert run.status()["state"] == "interrupted"
 
-    run.config_file.write_text(run.config_file.read_text().replace('"score_s": 600.0', '"score_s": 0.0'))
+    run.config_file.write_text(run.config_file.read_text().replace('"score_s": 3600.0', '"score_s": 0.0'))
     slower = run.config_file.read_text().replace('"step_s": 0.0', '"step_s": 0.05')
     run.config_file.write_text(slower)
     killed = start("resume", run.folder)

@@ -23,6 +23,7 @@ from homeostat.engine.settings import Settings
 from homeostat.recipes import RECIPES
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
+from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -188,6 +189,6 @@ def test_every_setting_is_read_by_some_code() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = "import sys; from homeostat.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0
     assert "homeostat train RECIPE --data PATH [flags]" in done.stdout
