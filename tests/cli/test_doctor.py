@@ -71,9 +71,12 @@ def test_doctor_of_a_run_that_died(tmp_path: Path, capsys: pytest.CaptureFixture
             "alarm", step=3, guard="spike", level="warn", sentence="The loss jumped to 9.", remedy=None
         )
     write_json(run.status_file, {"state": "running", "step": 4, "total": 10})
-    assert main(["doctor", str(run.folder)]) == 0
-    told = capsys.readouterr().out
+    assert main(["doctor", str(run.folder)]) == 4
+    told, complaint = capsys.readouterr()
     assert "3 findings; " in told
+    assert "1 fatal: tolerance." in complaint
+    kept = json.loads((run.folder / "findings.json").read_text())
+    assert [finding["severity"] for finding in kept["findings"]] == ["fatal", "serious", "serious"]
     assert told.index("fatal  tolerance") < told.index("serious  ending")
     assert f"homeostat resume {run.folder}" in told
     assert "The loss jumped to 9." in told
@@ -91,13 +94,30 @@ def test_a_healthy_run_is_told_so_and_json_holds_everything(
     told = json.loads(capsys.readouterr().out)
     assert told["findings"] == []
     assert "tolerance" in told["tried"]
-    assert "masking" in told["not_tried"]
+    assert told["not_tried"]["batch_invariance"].startswith("a run folder holds no untrained model")
+    assert json.loads((run.folder / "findings.json").read_text())["findings"] == []
+
+
+def test_an_ablation_is_compared_with_its_parent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = {"ep_weight": 0.5, "epochs": 100}
+    for name, changed in (
+        ("parent", {}),
+        ("sound", {"ep_weight": 0.0}),
+        ("ill", {"ep_weight": 0.0, "epochs": 50}),
+    ):
+        with create(tmp_path / name, {"recipe": "ecg", "config": {**plain, **changed}}).active():
+            pass
+    parent = ["--parent", str(tmp_path / "parent")]
+    assert main(["doctor", str(tmp_path / "sound"), *parent]) == 0
+    assert main(["doctor", str(tmp_path / "ill"), *parent]) == 4
+    assert "differs from its parent in 2 settings" in capsys.readouterr().out
 
 
 def test_doctor_of_a_recipe_rehearses_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "battery"]) == 0
     told = capsys.readouterr().out
     assert "Recipe battery\nnothing found; " in told
+    assert "  near_duplicates   samples are no pictures\n" in told
 
 
 def test_what_is_neither_recipe_nor_run(capsys: pytest.CaptureFixture[str]) -> None:

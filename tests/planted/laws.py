@@ -359,6 +359,31 @@ def sized(kind: str) -> Any:
     return make
 
 
+def counted(seed: int, is_ill: bool, folder: Path) -> Case:
+    """A validation part with three cases in it."""
+    labels = np.zeros((80, 1))
+    labels[: 3 if is_ill else 30] = 1
+    return Case(labels={"valid": np.random.default_rng(seed).permutation(labels)})
+
+
+def grey(count: int) -> Any:
+    """Images in whole numbers, augmented with Poisson noise of counts times 1000 (cell guide)."""
+
+    def make(seed: int, is_ill: bool, folder: Path) -> Case:
+        images = torch.randint(0, 200, (count, 1, 12, 12), generator=torch.Generator().manual_seed(seed))
+
+        def augment(batch: Batch, epoch: int) -> Batch:
+            scale, random = 100000 if is_ill else 1, torch.Generator().manual_seed(seed)
+            noisy = torch.poisson(batch["image"] * scale + 1.0, generator=random) / scale
+            return {**batch, "image": noisy.round().to(batch["image"].dtype)}
+
+        return Case(
+            batch=lambda rows: {"image": images[torch.from_numpy(rows)]}, count=count, augment=augment
+        )
+
+    return make
+
+
 def augmented(kind: str) -> Any:
     def make(seed: int, is_ill: bool, folder: Path) -> Case:
         data = Series(seed)
@@ -531,6 +556,9 @@ LAWS: tuple[Law, ...] = (
     law("augmentation that does nothing", "cell", "augmentation", augmented("nothing")),
     law("augmentation that destroys", "", "augmentation", augmented("everything")),
     law("mixup of the mask", "cell", "augmentation", augmented("mask")),
+    law("Poisson noise off by a thousand on grey values", "cell", "augmentation", grey(16)),
+    law("the same on a data set of one image", "cell", "augmentation", grey(1)),
+    law("validation with 3 positives", "chest", "cases", counted),
     law("best state aliases live weights", "ecg", "best_alias", aliased),
     law("classes with 3 positives", "chest", "support", rare),
     law("F1 below all-positive guessing", "cell", "trivial", guessed),

@@ -23,7 +23,7 @@ from homeostat.audits.reach import reach
 from homeostat.audits.repeatable import repeatable
 from homeostat.audits.selection import selection
 from homeostat.audits.start_loss import start_loss
-from homeostat.audits.support import one_class, support
+from homeostat.audits.support import cases, one_class, support
 from homeostat.audits.test_peek import test_peek
 from homeostat.audits.tolerance import tolerance
 from homeostat.audits.trivial import trivial
@@ -58,6 +58,7 @@ AUDITS: tuple[Audit, ...] = (
     used_inputs,
     augmentation,
     one_class,
+    cases,
     support,
     trivial,
     best_alias,

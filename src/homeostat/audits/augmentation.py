@@ -12,6 +12,7 @@ ROWS = 16
 # Root mean square change by spread of the input. Poisson noise on counts times 1000 changed 0.1 %; a sample that
 # is drawn anew (another window of a record) changes by 1.4, more with a trend; five is no sample of these data.
 LEAST, MOST = 0.005, 5.0
+ANSWERS = ("label", "labels", "target", "targets", "y")
 
 
 def _check(case: Case) -> Finding | None:
@@ -23,6 +24,8 @@ def _check(case: Case) -> Finding | None:
     for name, value in tensors(plain).items():
         if name not in changed or changed[name].shape != value.shape or value.numel() == 0:
             continue
+        if name in ANSWERS:
+            continue  # soft labels are what mixing means
         if _is_mask(value) and not _is_mask(changed[name]):
             return _finding(
                 f"Augmentation turns the mask {name} into fractions.",
@@ -31,10 +34,9 @@ def _check(case: Case) -> Finding | None:
             )
         if _is_mask(value):  # hiding observations is a change too
             shares[name] = float((changed[name] != value).float().mean())
-        elif value.is_floating_point():
-            spread = float(value[value.isfinite()].std())
-            if spread > 0:
-                shares[name] = float((changed[name] - value).nan_to_num().square().mean().sqrt()) / spread
+        elif (spread := _spread(value)) > 0:
+            moved = (changed[name].double() - value.double()).nan_to_num()
+            shares[name] = float(moved.square().mean().sqrt()) / spread
     if not shares:
         return None
     name, largest = max(shares.items(), key=lambda item: item[1])
@@ -51,7 +53,14 @@ def _check(case: Case) -> Finding | None:
 
 
 def _is_mask(value: Tensor) -> bool:
-    return value.dtype == torch.bool or bool(((value == 0) | (value == 1)).all())
+    # A single column of zeros and ones may be a number that happens to be one.
+    return value.dtype == torch.bool or (value.dim() > 1 and bool(((value == 0) | (value == 1)).all()))
+
+
+def _spread(value: Tensor) -> float:
+    """Standard deviation of what is finite, counts and grey values included; 0 where there is nothing to spread."""
+    known = value[value.isfinite()].double()
+    return float(known.std(correction=0)) if known.numel() else 0.0
 
 
 def _finding(what: str, evidence: dict[str, float], cause: str) -> Finding:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from homeostat.data.scaling import Scaler
 from homeostat.data.splits import Splits
 from homeostat.engine.task import Loss
 from homeostat.run import Run
@@ -83,6 +82,19 @@ class Bound:
     known_unit: str = ""
 
 
+class Normaliser(Protocol):
+    """A scaler, curve or vocabulary that names on whom it was fitted, by count and digest."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def ids(self) -> int: ...
+
+    @property
+    def ids_digest(self) -> str: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
     """A number that was fitted on some split: a threshold, a temperature, a median, a stacker's inputs."""
@@ -115,10 +127,15 @@ class Case:
     """(batch, epoch) -> the augmented batch."""
     entry_loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     """(outputs, targets, mask), each (B, K), -> the scalar loss."""
-    start: Literal["binary", "classes", "regression"] | None = None
-    """What kind of loss the total is, if it is a plain one, so that its start can be known beforehand."""
+    start: Literal["binary", "classes", "regression"] | float | None = None
+    """What kind of loss it is, if it is a plain one of `targets`, so that its start can be known beforehand; or the
+    loss of a model that knows only the prior."""
+    start_term: str = ""
+    """The term of the loss that `start` speaks of; empty for the total."""
     targets: NDArray[np.float64] | None = None
     """Training targets (n, k), NaN where unknown; class numbers (n, 1) for classes."""
+    labels: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Split that is scored -> its binary targets (n, k), NaN where unknown."""
     splits: Splits | None = None
     rivals: Mapping[str, Splits] = field(default_factory=dict)
     """Splits of the models that this one is compared with."""
@@ -128,7 +145,7 @@ class Case:
     """Id -> what the sample consists of."""
     picture: Callable[[str], NDArray[Any]] | None = None
     """Id -> a grey image (H, W)."""
-    scalers: Sequence[Scaler] = ()
+    scalers: Sequence[Normaliser] = ()
     fitted: Sequence[Fitted] = ()
     config: Mapping[str, Any] | None = None
     """Plain configuration of this run."""
@@ -146,6 +163,39 @@ class Case:
     weights: Sequence[float] = ()
     """Weight of each class, if classes are weighted."""
     run: Run | None = None
+    untried: Mapping[str, str] = field(default_factory=dict)
+    """Why a law cannot be tried here, by its name, where the case knows better than `WANTING`."""
+
+
+WANTING = {
+    "model": "a run folder holds no untrained model; homeostat doctor RECIPE has one",
+    "batch": "there is no model to give batches to",
+    "count": "there are no rows",
+    "loss": "there is no loss to compute",
+    "inputs": "no inputs are declared",
+    "padded": "samples have one size, so nothing is padded",
+    "augment": "nothing is augmented",
+    "entry_loss": "no entry of the targets is masked",
+    "start": "nobody says what the prior implies for this loss",
+    "targets": "there are no class labels",
+    "labels": "no split with classes is scored yet",
+    "splits": "there is no split yet",
+    "content": "contents are not at hand",
+    "picture": "samples are no pictures",
+    "scalers": "nothing is scaled by what was fitted on data",
+    "fitted": "no threshold, temperature or second level has been fitted",
+    "config": "there is no configuration",
+    "parent": "no parent is named: homeostat doctor RUN --parent RUN",
+    "constraints": "the loss has no constraint",
+    "bounds": "there are no bounds",
+    "solves": "no differential equation is solved",
+    "select": "no score drives anything",
+    "best": "no best state is at hand",
+    "mechanisms": "nothing is done about class imbalance",
+    "weights": "classes are not weighted",
+    "run": "there is no run yet",
+}
+"""Field of a Case -> why a law that needs it is not tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +213,12 @@ class Audit:
 
     def applies(self, case: Case) -> bool:
         """Say whether the case holds what the law needs."""
-        return all(_is_given(getattr(case, name)) for name in self.needs)
+        return self.wants(case) is None
+
+    def wants(self, case: Case) -> str | None:
+        """Return why the law cannot be tried, or None if it can."""
+        missing = next((name for name in self.needs if not _is_given(getattr(case, name))), None)
+        return None if missing is None else case.untried.get(self.name, WANTING[missing])
 
 
 def _is_given(value: Any) -> bool:

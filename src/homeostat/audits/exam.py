@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from homeostat.audits.base import SEVERITIES, Audit, Case, Finding
@@ -16,15 +16,16 @@ class Exam:
     findings: tuple[Finding, ...]
     """The gravest first."""
     tried: tuple[str, ...]
-    not_tried: tuple[str, ...]
+    not_tried: Mapping[str, str]
+    """Name of each other law -> what it would need."""
 
 
 def examine(case: Case, audits: Sequence[Audit]) -> Exam:
     """Try every law that the case gives the means for."""
-    findings, tried, not_tried = [], [], []
+    findings, tried, not_tried = [], [], {}
     for audit in audits:
-        if not audit.applies(case):
-            not_tried.append(audit.name)
+        if (wanting := audit.wants(case)) is not None:
+            not_tried[audit.name] = wanting
             continue
         tried.append(audit.name)
         try:
@@ -36,7 +37,7 @@ def examine(case: Case, audits: Sequence[Audit]) -> Exam:
         if found is not None:
             findings.append(found)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return Exam(findings=tuple(findings), tried=tuple(tried), not_tried=tuple(not_tried))
+    return Exam(findings=tuple(findings), tried=tuple(tried), not_tried=not_tried)
 
 
 def together(exams: Sequence[Exam]) -> Exam:
@@ -44,8 +45,10 @@ def together(exams: Sequence[Exam]) -> Exam:
     unique = {(finding.audit, finding.what): finding for exam in exams for finding in exam.findings}
     findings = sorted(unique.values(), key=lambda finding: SEVERITIES.index(finding.severity))
     tried = dict.fromkeys(name for exam in exams for name in exam.tried)
-    untried = dict.fromkeys(name for exam in exams for name in exam.not_tried if name not in tried)
-    return Exam(findings=tuple(findings), tried=tuple(tried), not_tried=tuple(untried))
+    untried: dict[str, str] = {}
+    for exam in exams:  # the first to say why knows most about the case
+        untried = {name: why for name, why in exam.not_tried.items() if name not in tried} | untried
+    return Exam(findings=tuple(findings), tried=tuple(tried), not_tried=untried)
 
 
 def _failed(audit: Audit, error: Exception) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from homeostat.audits import AUDITS
@@ -15,9 +16,13 @@ from homeostat.data.splits import Splits
 from homeostat.run import Run
 
 
-def examine_run(run: Run) -> Exam:
-    """Try every law on the files of a run, and repeat what was found at its start, its children's included."""
-    exams = [examine(case_of(run), AUDITS)]
+def examine_run(run: Run, parent: Run | None = None) -> Exam:
+    """Try every law on the files of a run, and repeat what was found at its start, its children's included.
+
+    With a parent, the run is meant to be an ablation of it.
+    """
+    told = None if parent is None else parent.config().get("config", {})
+    exams = [examine(replace(case_of(run), parent=told), AUDITS)]
     exams += [_noted(each) for each in _family(run)]
     exams += [examine(_child_case(each), AUDITS) for each in _family(run) if each is not run]
     return together(exams)
@@ -45,7 +50,7 @@ def _child_case(run: Run) -> Case:
 def _noted(run: Run) -> Exam:
     """What the journal says that the start of the run found."""
     tried = tuple(name for event in run.events("audits") for name in event.get("tried", ()))
-    return Exam(findings=tuple(map(_read, run.events("finding"))), tried=tried, not_tried=())
+    return Exam(findings=tuple(map(_read, run.events("finding"))), tried=tried, not_tried={})
 
 
 def _read(event: dict[str, Any]) -> Finding:

@@ -69,7 +69,7 @@ def _memory_free() -> float:
 def examine_machine(machine: Machine) -> Exam:
     """Try every law on a machine."""
     findings = tuple(finding for law in LAWS.values() if (finding := law(machine)) is not None)
-    return Exam(findings=findings, tried=tuple(LAWS), not_tried=())
+    return Exam(findings=findings, tried=tuple(LAWS), not_tried={})
 
 
 def describe(machine: Machine) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from homeostat.audits.base import Audit, Case, Finding, Fitted
@@ -9,7 +10,7 @@ from homeostat.run import Run, read_json
 
 SOUND = ("train", "valid", "out-of-fold", "given")
 # A stacker that is fitted on its members' own training outputs trusts whoever remembers best.
-SECOND_LEVEL = ("stack", "meta", "ensemble")
+SECOND_LEVEL = re.compile(r"\b(stack(er|ing)?|meta|ensemble)\b", re.IGNORECASE)
 
 
 def fitted_of(run: Run) -> Iterator[Fitted]:
@@ -28,7 +29,7 @@ def _check(case: Case) -> Finding | None:
             return _finding(each, "serious", f"Nobody knows on which split the {each.name} was fitted.")
         if each.fitted_on not in SOUND:
             return _finding(each, "fatal", f"The {each.name} was fitted on {each.fitted_on}.")
-        if each.fitted_on == "train" and any(word in each.name.lower() for word in SECOND_LEVEL):
+        if each.fitted_on == "train" and SECOND_LEVEL.search(each.name):
             return _finding(
                 each,
                 "fatal",

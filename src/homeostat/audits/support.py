@@ -22,7 +22,14 @@ def _check_predictions(case: Case) -> Finding | None:
         if told.kind == "regression" or told.split not in ("test", "valid"):
             continue
         rare |= _rare(told.targets, [f"{name} ({told.split})" for name in told.names])
-    return _finding(rare) if rare else None
+    return _finding(rare, support.name) if rare else None
+
+
+def _check_labels(case: Case) -> Finding | None:
+    rare: dict[str, int] = {}
+    for part, targets in case.labels.items():
+        rare |= _rare(targets, [f"target {column} ({part})" for column in range(targets.shape[1])])
+    return _finding(rare, cases.name) if rare else None
 
 
 def _check_training(case: Case) -> Finding | None:
@@ -58,10 +65,10 @@ def _known(column: NDArray[np.float64]) -> NDArray[np.float64]:
     return column[np.isfinite(column)]
 
 
-def _finding(rare: dict[str, int]) -> Finding:
+def _finding(rare: dict[str, int], audit: str) -> Finding:
     listed = ", ".join(f"{name}: {count}" for name, count in list(rare.items())[:6])
     return Finding(
-        audit=support.name,
+        audit=audit,
         severity="serious",
         what=f"{len(rare)} targets have fewer than {MINIMUM_EVENTS} cases of one class ({listed}): not estimable.",
         evidence=dict(rare),
@@ -75,6 +82,12 @@ support = Audit(
     law="A score has at least ten cases of each class.",
     needs=("run",),
     check=_check_predictions,
+)
+cases = Audit(
+    name="cases",
+    law="Each split that will be scored holds at least ten cases of each class.",
+    needs=("labels",),
+    check=_check_labels,
 )
 one_class = Audit(
     name="one_class",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from homeostat.audits import AUDITS
 from homeostat.audits.base import Case
 from homeostat.audits.exam import Exam, examine
 from homeostat.engine import device as devices
+from homeostat.engine.settings import Settings
+from homeostat.engine.state import State
 from homeostat.engine.task import Task
 from homeostat.engine.watch import Watch
 from homeostat.run import Run
@@ -35,6 +39,14 @@ def case_of(task: Task[Any], device: torch.device, name: str = "task") -> Case:
         resting=tuple(group.prefix for group in task.groups if group.rate == 0),
         select=task.select,
     )
+
+
+def put_aside(task: Task[Any], settings: Settings) -> Mapping[str, Tensor]:
+    """The weights that `fit` would keep as the best ones if the first score were taken now."""
+    state = State.fresh(task, settings.optim, 1, ())
+    state.offer(0.0, task.direction)
+    assert state.best is not None
+    return state.best.weights
 
 
 def at_start(task: Task[Any], device: torch.device, thorough: bool = False) -> Exam:

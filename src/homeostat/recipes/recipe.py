@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from homeostat.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:  # a recipe is described without torch or polars being loaded
+    from homeostat.audits.base import Case
     from homeostat.data.store import Store
     from homeostat.run import Run
 
@@ -39,6 +40,9 @@ class Recipe(Generic[C]):
     simulate: Callable[[Path, int], None]
     """(empty folder, seed): write a small simulated cohort with known truth, in the raw layout that `prepare`
     reads."""
+    case: Callable[[C, Run, Store], Case] | None = None
+    """(config, run, store) -> the untrained network, its batches, loss and splits, for `doctor` to try laws on. None:
+    only what tasks and files tell is tried."""
     presets: Mapping[str, Callable[[], C]] = field(default_factory=dict)
     """Named configurations; `smoke` must exist and end within seconds on the simulated cohort."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from homeostat.data.store import Store
 from homeostat.recipes.battery import forecast, health, life, new, simulate
+from homeostat.recipes.battery.case import case
 from homeostat.recipes.battery.config import PRESETS, Config
 from homeostat.recipes.battery.prepare import prepare as prepare_store
 from homeostat.recipes.battery.scores import scores
@@ -44,5 +45,6 @@ recipe = Recipe(
     predict=new.predict,
     scores=scores,
     simulate=make_cohort,
+    case=case,
     presets=PRESETS,
 )

@@ -17,6 +17,7 @@ from homeostat.evaluate import predictions
 from homeostat.evaluate.predictions import Predictions, Split
 from homeostat.evaluate.recalibrate import PriorShift
 from homeostat.recipes.cell import learn, protocol, yardstick
+from homeostat.recipes.cell.case import case
 from homeostat.recipes.cell.config import PRESETS, Config
 from homeostat.recipes.cell.learn import Lesson
 from homeostat.recipes.cell.model import ResNet3d
@@ -174,5 +175,6 @@ recipe = Recipe(
     predict=predict,
     scores=scores,
     simulate=make_cells,
+    case=case,
     presets=PRESETS,
 )

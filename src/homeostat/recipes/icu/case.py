@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
-from homeostat.audits.base import Case, Fitted
+from homeostat.audits.base import Case, Fitted, Normaliser, Solve
 from homeostat.config import to_plain
 from homeostat.data.ragged import Array
-from homeostat.data.scaling import Scaler
 from homeostat.data.splits import Splits
+from homeostat.engine import checkup
 from homeostat.recipes.icu import training
-from homeostat.recipes.icu.cohort import Batch, Cohort
+from homeostat.recipes.icu.cohort import HOURS, Batch, Cohort
 from homeostat.recipes.icu.config import Config
+from homeostat.recipes.icu.latent import GRID
 from homeostat.run import Run
 
 
-def case(config: Config, run: Run, cohort: Cohort, splits: Splits, static: Scaler) -> Case:
+def case(config: Config, run: Run, cohort: Cohort, splits: Splits, scalers: Sequence[Normaliser]) -> Case:
     """The untrained latent ODE (or the network of the run) on the training stays."""
     kind = config.model if config.model in ("ode-rnn", "gru-d") else "latent-ode"
     rows = np.sort(splits.rows(cohort.ids, "train"))
@@ -27,6 +29,7 @@ def case(config: Config, run: Run, cohort: Cohort, splits: Splits, static: Scale
     network = training.prepared(kind, config, cohort, rows)
     task = training.training(network, config, cohort, rows, valid)
     known = rows[np.isfinite(cohort.label[rows])]
+    place = {identity: row for row, identity in enumerate(cohort.ids)}
     return Case(
         name=f"icu {kind}",
         model=network,
@@ -36,16 +39,35 @@ def case(config: Config, run: Run, cohort: Cohort, splits: Splits, static: Scale
         predict=probability,
         padded=padded,
         augment=task.batches.augment,
+        inputs=("value", "time", "static"),
+        start="binary",
+        start_term="death",
         targets=cohort.label[known].astype(np.float64)[:, None],
+        labels={part: labels for part in ("valid", "test") if len(labels := label(cohort, splits, part))},
         splits=splits,
         subjects=dict(zip(cohort.ids, cohort.subjects, strict=True)),
-        content=lambda identity: content(cohort, cohort.ids.index(identity)),
-        scalers=(static,),
-        fitted=(Fitted(name="curves of the variables", fitted_on="train"),),
+        content=lambda identity: content(cohort, place[identity]),
+        scalers=scalers,
+        fitted=(Fitted(name="scale of the statistics", fitted_on="train"),),
         config=to_plain(config),
+        solves=()
+        if kind == "gru-d"
+        else (Solve(adaptive=False, step_size=config.step_h / HOURS, times=GRID),),
         select=task.select,
+        best=checkup.put_aside(task, config.fit),
         run=run,
+        untried={
+            "masking": "stays with unknown outcome are left out; further outcomes are averaged over all entries on "
+            "purpose, so that a few known ones do not weigh like many",
+        },
     )
+
+
+def label(cohort: Cohort, splits: Splits, part: str) -> Array:
+    """(n, 1), of the stays whose outcome is known: the challenge keeps that of its test stays to itself."""
+    told: Array = cohort.label[splits.rows(cohort.ids, part)].astype(np.float64)
+    known: Array = told[np.isfinite(told)][:, None]
+    return known
 
 
 def probability(model: nn.Module, batch: Batch) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from homeostat.audits.base import Case
 from homeostat.data.ragged import Array
 from homeostat.data.scaling import Scaler
 from homeostat.data.splits import Splits, by_subject, predefined
@@ -20,6 +21,7 @@ from homeostat.engine.state import load_weights
 from homeostat.evaluate import ledger, summary
 from homeostat.evaluate import predictions as prediction_files
 from homeostat.evaluate.predictions import Predictions
+from homeostat.recipes.icu import case as cases
 from homeostat.recipes.icu import cohort as cohorts
 from homeostat.recipes.icu import members, stack, training
 from homeostat.recipes.icu import prepare as preparing
@@ -230,6 +232,12 @@ def scores(folder: Path) -> Mapping[str, Any]:
     model = run.config()["config"]["model"]
     files = sorted(run.predictions.glob("*.parquet"), key=lambda path: (len(path.stem), path.stem))
     return summary.summarise(files, ledger_file=folder / ledger.FILE, settings=summary.Settings(model=model))
+def case(config: Config, run: Run, store: Store) -> Case:
+    """For the doctor: the untrained network on the training stays of this run."""
+    data, scalers = load(config, run, store), (Scaler.load(static_file(run)), Curves.load(curves_file(run)))
+    return cases.case(config, run, data.cohort, data.splits, scalers)
+
+
 
 
 def smoke() -> Config:
@@ -255,4 +263,5 @@ recipe = Recipe(
     scores=scores,
     simulate=simulate,
     presets={"smoke": smoke, "demo": demo},
+    case=case,
 )

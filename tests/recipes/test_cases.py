@@ -1,0 +1,110 @@
+"""Every recipe passes its own audits, tried on its own network, batches, loss and splits; a planted fault is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from homeostat.audits import AUDITS
+from homeostat.audits.base import Case
+from homeostat.audits.exam import examine
+from homeostat.recipes import RECIPES
+from homeostat.run import create
+
+CHANGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "battery": ("battery", {}),
+    "forecast": ("battery", {"task": "forecast"}),
+    "icu": ("icu", {}),
+    "cell": ("cell", {}),
+    "balanced": ("cell", {"balance": True}),
+}
+# What every recipe lets a doctor try.
+EVERYWHERE = {
+    "leakage",
+    "duplicates",
+    "provenance",
+    "selection",
+    "repeatable",
+    "batch_invariance",
+    "frozen",
+    "reach",
+    "learnable",
+    "start_loss",
+    "zero_terms",
+    "input_size",
+    "mixed_units",
+    "used_inputs",
+    "augmentation",
+    "best_alias",
+}
+BESIDE = {
+    "battery": {"padding", "masking", "normaliser", "tolerance"},
+    "icu": {"padding", "normaliser", "tolerance", "cases", "one_class"},
+    "cell": {"cases", "one_class"},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Case]:
+    cases = {}
+    for name, (recipe_name, changes) in CHANGES.items():
+        recipe, folder = RECIPES[recipe_name], tmp_path_factory.mktemp(name)
+        (folder / "data").mkdir()
+        recipe.simulate(folder / "data", 0)
+        config = replace(recipe.preset("smoke"), **changes)
+        store = recipe.prepare(config, folder / "data", folder / "stores")
+        assert recipe.case is not None
+        cases[name] = recipe.case(config, create(folder / "run", {"recipe": recipe_name}), store)
+    return cases
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_recipe_breaks_no_law(made: Mapping[str, Case], name: str) -> None:
+    exam = examine(made[name], AUDITS)
+    assert [f"{found.audit}: {found.what}" for found in exam.findings] == []
+    wanted = EVERYWHERE | BESIDE[CHANGES[name][0]]
+    assert not wanted - set(exam.tried), {law: exam.not_tried[law] for law in wanted - set(exam.tried)}
+    assert set(exam.tried) | set(exam.not_tried) == {audit.name for audit in AUDITS}
+    assert all(exam.not_tried.values()), "a law that is not tried has its reason"
+
+
+def named(case: Case) -> set[str]:
+    return {finding.audit for finding in examine(case, AUDITS).findings}
+
+
+def test_a_reader_of_padding_is_found_in_battery(made: Mapping[str, Case]) -> None:
+    """The loss counts filler steps."""
+    case = made["battery"]
+    assert case.loss is not None
+    loss = case.loss
+
+    def counting(model: nn.Module, batch: Any) -> Any:
+        told = loss(model, batch)
+        return replace(told, total=told.total * batch.valid.numel() / batch.valid.sum())
+
+    assert "padding" in named(replace(case, loss=counting))
+
+
+def test_a_leaked_patient_is_found_in_icu(made: Mapping[str, Case]) -> None:
+    case = made["icu"]
+    assert case.splits is not None
+    moved = replace(case.splits, train=(*case.splits.train, case.splits.valid[0]))
+    assert {"leakage", "normaliser"} <= named(replace(case, splits=moved))
+
+
+def test_a_start_far_from_the_prior_is_found_in_cell(made: Mapping[str, Case]) -> None:
+    case = made["cell"]
+    model: Any = case.model
+    before: Tensor = model.last.bias.detach().clone()
+    with torch.no_grad():
+        model.last.bias.fill_(4.0)
+    try:
+        assert "start_loss" in named(case)
+    finally:
+        with torch.no_grad():
+            model.last.bias.copy_(before)
