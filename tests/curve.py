@@ -175,7 +175,14 @@ def predict(config: Config, run: Run, data: Path, out: Path) -> None:
 def scores(folder: Path) -> Mapping[str, Any]:
     table = pl.read_parquet(folder / "predictions" / "valid.parquet")
     mse = float(((table["y"] - table["output"]) ** 2).mean())  # type: ignore[operator, arg-type]
-    score = {"name": "mse", "value": mse, "split": "valid", "n": len(table), "model": "curve"}
+    score = {
+        "name": "mse",
+        "value": mse,
+        "split": "valid",
+        "n": len(table),
+        "subjects": len(table),
+        "model": "curve",
+    }
     return {"headline": score, "scores": [score]}
 
 
@@ -193,7 +200,7 @@ recipe = Recipe(
 
 
 def command_line() -> int:
-    RECIPES["curve"] = recipe
+    RECIPES["curve"] = lambda: recipe
     torch.set_num_threads(1)
     return main(sys.argv[1:])
 

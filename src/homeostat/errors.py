@@ -76,6 +76,15 @@ class OutOfResources(HomeostatError):
     exit_code = 6
 
 
+def exit_code_of(error: BaseException | None) -> int:
+    """The code with which a command ends that met this error."""
+    if isinstance(error, HomeostatError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted.exit_code
+    return 0 if error is None else 1
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest known word, else the list of what exists."""
     names = sorted(known)

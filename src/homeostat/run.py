@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -16,7 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from homeostat.errors import Halted, HomeostatError, Interrupted, OutOfResources, RunError, unwritable
+from homeostat.errors import (
+    Halted,
+    HomeostatError,
+    Interrupted,
+    OutOfResources,
+    RunError,
+    exit_code_of,
+    unwritable,
+)
 
 Phase = Literal["running", "done", "halted", "failed", "interrupted"]
 
@@ -24,6 +33,8 @@ Phase = Literal["running", "done", "halted", "failed", "interrupted"]
 HEARTBEAT_S = 5.0
 # The journal waits in memory for this long, so that no step waits for the disk.
 FLUSH_S = 1.0
+# The state before the first step, which every training can make again.
+_UNTRAINED = re.compile(r"\w+-0+\.ckpt")
 
 
 class Run:
@@ -99,7 +110,7 @@ class Run:
             raise RunError(f"A child run cannot be called {name!r}. Use letters, digits and . _ = - only.")
         folder = self.folder / "children" / name
         _make_folder(folder)
-        return Run(folder)
+        return Run(folder, writes=self._writes)
 
     def children(self) -> list[Run]:
         """All runs inside this one, by name."""
@@ -158,7 +169,7 @@ class Run:
             if state == "failed" and error is not None:
                 self.journal("failed", reason=reason, traceback=traceback.format_exception(error))
             self._status["eta_s"] = 0 if state == "done" else None
-            self._status |= {"state": state, "reason": reason}
+            self._status |= {"state": state, "reason": reason, "exit_code": exit_code_of(error)}
             self._save_status()
             self.flush()
         except OutOfResources:
@@ -226,6 +237,26 @@ class Run:
             return True
         return False
 
+    def is_unbegun(self) -> bool:
+        """Say whether it failed before anything was learnt: then its name is free for another try."""
+        if self.status().get("state") != "failed":
+            return False
+        made = [path for folder in (self.predictions, self.export) for path in folder.glob("*")]
+        learnt = [path for path in self.folder.rglob("*.ckpt") if not _UNTRAINED.fullmatch(path.name)]
+        return not (made or learnt)
+
+    def _clear(self) -> None:
+        """Take back what a failed start left behind; files that are not a run's stay."""
+        with _locked(self.journal_file, self.name) as journal:
+            if not self.is_unbegun():
+                raise _taken(self.folder)
+            journal.truncate(0)
+            for folder in (self.checkpoints, self.folder / "children", self.tensorboard):
+                if folder.exists():
+                    shutil.rmtree(folder)
+            for file in (self.status_file, self.environment_file, self.splits_file):
+                file.unlink(missing_ok=True)
+
     def events(self, *kinds: str) -> Iterator[dict[str, Any]]:
         """Read the journal, all of it or some kinds. A last line that was cut off by a kill is left out."""
         if not self.journal_file.exists():
@@ -252,18 +283,24 @@ class Run:
 
 
 def create(folder: Path, config: Mapping[str, Any]) -> Run:
-    """Make a new run; its folder must not exist, so that two runs of one name cannot mix."""
+    """Make a new run. Its folder must not exist, so that two runs of one name cannot mix; a failed start may."""
+    run = Run(folder)
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise RunError(
-            f"{folder} exists already. Choose another --run, or continue it with `homeostat resume {folder}`."
-        ) from None
+        if not run.is_unbegun():
+            raise _taken(folder) from None
+        run._clear()
     except OSError as error:
         raise RunError(f"{folder} cannot be made: {error.strerror}. Choose another --run.") from error
-    run = Run(folder)
     write_json(run.config_file, config)
     return run
+
+
+def _taken(folder: Path) -> RunError:
+    return RunError(
+        f"{folder} exists already. Choose another --run, or continue it with `homeostat resume {folder}`."
+    )
 
 
 def named(root: Path, name: str) -> Path:

@@ -51,6 +51,32 @@ def test_predict_uses_the_best_model(
     assert fresh.to_list() == pytest.approx(own.to_list(), abs=1e-5)
 
 
+def test_predictions_are_written_as_what_their_name_says(
+    homeostat: Homeostat, trained: Path, cohort: Path, tmp_path: Path
+) -> None:
+    text, table = tmp_path / "new.csv", tmp_path / "new.parquet"
+    for out in (text, table):
+        assert homeostat("predict", trained, "--data", cohort, "--out", out)[0] == 0
+    assert text.read_text().startswith("id,y,output\n0,")
+    assert pl.read_csv(text)["output"].to_list() == pytest.approx(pl.read_parquet(table)["output"].to_list())
+    assert sorted(path.name for path in tmp_path.glob("*new*")) == ["new.csv", "new.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("new.xlsx", "does not say what to write. Give it a name that ends in .parquet or .csv."),
+        ("nowhere/new.csv", "Make it first."),
+    ],
+)
+def test_predictions_that_cannot_be_written_so_are_refused_at_once(
+    homeostat: Homeostat, trained: Path, tmp_path: Path, name: str, sentence: str
+) -> None:
+    code, _, err = homeostat("predict", trained, "--data", tmp_path, "--out", tmp_path / name)
+    assert code == 2
+    assert sentence in err
+
+
 def test_compare_needs_two_runs(homeostat: Homeostat, trained: Path) -> None:
     code, _, err = homeostat("compare", trained)
     assert code == 2

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import curve
-from homeostat.errors import ConfigError
+from homeostat import console
+from homeostat.cli import main
+from homeostat.errors import ConfigError, Halted
 from homeostat.recipes import RECIPES
 from homeostat.run import Run, read_json
 from patience import wait_for
@@ -121,11 +123,55 @@ def test_a_setting_that_cannot_be_used_is_not_to_be_resumed(
     def refuse(*_: object) -> None:
         raise ConfigError("There is no cell 'x'.")
 
-    monkeypatch.setitem(RECIPES, "curve", dataclasses.replace(curve.recipe, train=refuse))
-    code, out, _ = homeostat("train", "curve", "--data", cohort, "--run", tmp_path / "a")
+    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, train=refuse))
+    words = ("train", "curve", "--data", cohort, "--run", tmp_path / "a")
+    code, out, err = homeostat(*words)
     assert code == 2
-    assert "another --run" in out
+    assert err.endswith("error: There is no cell 'x'.\n")
+    assert f"Nothing was trained. Start again with other flags; --run {tmp_path / 'a'} is free." in out
     assert "resume" not in out
+    told = homeostat("status", tmp_path / "a")[1]
+    assert f"Next: homeostat train curve --data {cohort} --run {tmp_path / 'a'}, with other flags" in told
+    monkeypatch.setitem(RECIPES, "curve", lambda: curve.recipe)
+    code, out, err = homeostat(*words, "--epochs", 1)
+    assert code == 0, err
+    assert "failed before its first step; it is started anew" in out
+    assert Run(tmp_path / "a").status()["step"] == 5
+    assert not list(Run(tmp_path / "a").events("failed"))
+
+
+def test_the_error_comes_before_what_can_be_done_about_it(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def halt(*_: object) -> None:
+        raise Halted("Guard finite: the loss is no number.")
+
+    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, train=halt))
+    told: list[str] = []
+    monkeypatch.setattr(console, "say", told.append)
+    monkeypatch.setattr(console, "fail", told.append)
+    folder = tmp_path / "a"
+    words = ["train", "curve", "--data", str(cohort), "--run", str(folder), "--stores", str(tmp_path / "s")]
+    assert main(words) == 4
+    assert told[-2:] == [
+        "Guard finite: the loss is no number.",
+        f"Continue it with: homeostat resume {folder}",
+    ]
+
+
+def test_a_run_that_has_learnt_keeps_its_name_when_it_fails(
+    homeostat: Homeostat, cohort: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ConfigError("There is no cell 'x'.")
+
+    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, train=refuse))
+    code, out, _ = homeostat("resume", trained)
+    assert code == 2
+    assert f"Continue it with: homeostat resume {trained}" in out
+    assert f"Next: homeostat resume {trained}" in homeostat("status", trained)[1]
+    assert homeostat("train", "curve", "--data", cohort, "--run", trained)[0] == 2
+    assert (trained / "checkpoints" / "best.ckpt").exists()
 
 
 def test_a_failed_start_leaves_no_run(homeostat: Homeostat, tmp_path: Path) -> None:
@@ -145,6 +191,28 @@ def test_resume_extends_a_run(homeostat: Homeostat, trained: Path) -> None:
     assert "changed fit.epochs: 2 -> 4" in out
     assert Run(trained).status()["step"] == 20
     assert read_json(trained / "config.json")["config"]["fit"]["epochs"] == 4
+
+
+def test_an_extended_run_leaves_nothing_stale(homeostat: Homeostat, trained: Path) -> None:
+    assert homeostat("evaluate", trained)[0] == 0
+    assert homeostat("report", trained)[0] == 0
+    assert homeostat("export", trained)[0] == 0
+    made = [trained / "metrics.json", trained / "report.html", trained / "export" / "model.safetensors"]
+    before = [file.read_bytes() for file in made]
+    code, out, err = homeostat("resume", trained, "--epochs", 6)
+    assert code == 0, err
+    assert f"Next: homeostat report {trained}" in out
+    assert all(file.read_bytes() != was for file, was in zip(made, before, strict=True))
+    assert read_json(trained / "export" / "config.json")["config"]["fit"]["epochs"] == 6
+    extended = read_json(trained / "metrics.json")
+    assert homeostat("evaluate", trained)[0] == 0
+    assert read_json(trained / "metrics.json") == extended
+
+
+def test_a_run_that_was_not_scored_is_not_scored_by_a_resume(homeostat: Homeostat, trained: Path) -> None:
+    assert homeostat("resume", trained, "--epochs", 3)[0] == 0
+    assert not (trained / "metrics.json").exists()
+    assert not (trained / "report.html").exists()
 
 
 def test_train_with_resume_continues_the_run_it_would_have_made(

@@ -19,10 +19,11 @@ import pytest
 import curve
 from homeostat import cli, errors
 from homeostat.cli import train
+from homeostat.engine.fit import fit
 from homeostat.engine.settings import Settings
-from homeostat.recipes import RECIPES
+from homeostat.recipes import RECIPES, find
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run
+from homeostat.run import Run, create
 from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ def test_the_files_of_a_run() -> None:
 def test_a_finished_run_holds_these_files_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RECIPES, "curve", curve.recipe)
+    monkeypatch.setitem(RECIPES, "curve", lambda: curve.recipe)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["data", "simulate", "curve", "--out", "raw"]) == 0
     assert cli.main(["train", "curve", "--data", "raw", "--run", "a"]) == 0
@@ -72,8 +73,24 @@ def test_a_finished_run_holds_these_files_and_no_others(
     ]
     assert sorted(Run(Path("a")).config()) == ["config", "data", "homeostat", "recipe", "stores"]
     told = {"state", "reason", "pid", "host", "started", "heartbeat", "step", "total", "eta_s", "score"}
-    assert told == set(Run(Path("a")).status())
+    assert told | {"exit_code"} == set(Run(Path("a")).status())
     assert {event["kind"] for event in Run(Path("a")).events()} == {"start", "step", "epoch", "score"}
+
+
+def test_epochs_of_a_journal_count_from_one(tmp_path: Path) -> None:
+    """An epoch of 5 steps: whatever is told after its fifth step belongs to the first, not to the second."""
+    run = create(tmp_path / "a", {})
+    settings = dataclasses.replace(curve.SETTINGS, epochs=2, journal_every=1, evaluate_every=3)
+    fit(curve.make_task(), settings, run)
+    counted = {
+        kind: [(event["step"], event["epoch"]) for event in run.events(kind)]
+        for kind in ("step", "epoch", "score")
+    }
+    assert counted == {
+        "step": [(step, 1 if step <= 5 else 2) for step in range(1, 11)],
+        "epoch": [(5, 1), (10, 2)],
+        "score": [(3, 1), (6, 2), (9, 2), (10, 2)],
+    }
 
 
 def test_only_run_knows_the_names_of_its_files() -> None:
@@ -148,7 +165,7 @@ def _fields(kind: type) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES.values(), curve.recipe], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [*map(find, RECIPES), curve.recipe], ids=lambda recipe: recipe.name)
 def test_every_flag_is_explained_by_the_string_under_its_field(recipe: Recipe[Any]) -> None:
     silent = [
         f"{kind.__name__}.{name}" for kind in _dataclasses(recipe.config()) for name in _unexplained(kind)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import homeostat
 from homeostat import console
-from homeostat.errors import ConfigError, HomeostatError, did_you_mean
+from homeostat.errors import ConfigError, HomeostatError, did_you_mean, exit_code_of
 
 # command -> (module, what it takes, what it does)
 COMMANDS = {
@@ -56,12 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module = importlib.import_module(f"homeostat.cli.{COMMANDS[words[0]][0]}")
         with console.listening():
             module.run(words[0], words[1:])
-    except HomeostatError as error:
-        console.fail(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        console.fail("interrupted by the keyboard")
-        return 5
+    except (HomeostatError, KeyboardInterrupt) as error:
+        console.fail(str(error) or "interrupted by the keyboard")
+        for advice in getattr(error, "__notes__", ()):
+            console.say(advice)
+        return exit_code_of(error)
     except BrokenPipeError:  # `homeostat logs RUN | head`
         sys.stderr.close()
         return 0

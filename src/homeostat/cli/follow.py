@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import time
@@ -16,7 +17,7 @@ from typing import Annotated, Any
 import tyro
 
 from homeostat import console
-from homeostat.errors import RunError
+from homeostat.errors import ConfigError, RunError
 from homeostat.run import Run, find_all, open_run
 
 POLL_S = 0.5
@@ -145,10 +146,18 @@ def status(run: Run) -> None:
         )
     if not run.config_file.exists():
         return  # a run inside another is continued and scored with that one
-    if told["state"] in ("interrupted", "died", "halted", "failed"):
-        console.say(f"\nNext: homeostat resume {run.folder}")
-    elif told["state"] == "done":
-        console.say(f"\nNext: homeostat evaluate {run.folder}")
+    if told["state"] != "running":
+        console.say(f"\nNext: {_next(run, told)}")
+
+
+def _next(run: Run, told: dict[str, Any]) -> str:
+    if told["state"] == "done":
+        return f"homeostat {'report' if run.metrics_file.exists() else 'evaluate'} {run.folder}"
+    if told.get("exit_code") == ConfigError.exit_code and run.is_unbegun():
+        made = run.config()
+        words = ["homeostat", "train", made["recipe"], "--data", made["data"], "--run", str(run.folder)]
+        return f"{shlex.join(words)}, with other flags: nothing was trained"
+    return f"homeostat resume {run.folder}"
 
 
 def _plain(value: Any) -> str:

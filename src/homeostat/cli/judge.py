@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import polars as pl
 import tyro
 
 from homeostat import console
 from homeostat.cli import flags
 from homeostat.config import from_plain
-from homeostat.errors import RunError
+from homeostat.errors import ConfigError, RunError, unwritable
 from homeostat.evaluate.contest import by_method, contest
 from homeostat.recipes import find
 from homeostat.recipes.recipe import Recipe
@@ -36,7 +38,7 @@ class Predict:
     data: Path
     """Raw data in the recipe's layout, with or without targets."""
     out: Path
-    """Parquet file to write."""
+    """File to write: .parquet, or .csv."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,16 @@ def evaluate(run: Run) -> None:
     )
 
 
+def refresh(run: Run) -> None:
+    """Make anew what was made from an earlier end of this run: a longer training leaves nothing stale behind."""
+    if run.metrics_file.exists():
+        evaluate(run)
+    if run.report_file.exists():
+        report(run)
+    if any(list(each.export.glob("*.safetensors")) for each in [run, *run.children()]):
+        export(run)
+
+
 def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The headline's score of every model on the headline's split, the run's own model first."""
     headline = metrics["headline"]
@@ -112,9 +124,39 @@ def _predict(words: Sequence[str]) -> None:
         Predict, words, "homeostat predict", "Predict new data with the best model of a run."
     )
     made = open_run(options.run)
-    recipe, config = recipe_of(made)
-    recipe.predict(config, made, options.data, options.out)
-    console.say(f"Wrote {options.out}")
+    predict(made, options.data, options.out)
+
+
+def predict(run: Run, data: Path, out: Path) -> None:
+    """Predict new data, into a file of the kind that its name says."""
+    if out.suffix not in (".parquet", ".csv"):
+        raise ConfigError(
+            f"--out {out} does not say what to write. Give it a name that ends in .parquet or .csv."
+        )
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}. Make it first.")
+    recipe, config = recipe_of(run)
+    made = out if out.suffix == ".parquet" else out.with_name(f".{out.stem}.{os.getpid()}.parquet")
+    try:
+        recipe.predict(config, run, data, made)
+        if made != out:
+            _as_csv(made, out)
+    except OSError as error:
+        raise unwritable(error, out) from error
+    finally:
+        if made != out:
+            made.unlink(missing_ok=True)
+    console.say(f"Wrote {out}")
+
+
+def _as_csv(table: Path, out: Path) -> None:
+    """The same rows and columns as text, whole or not at all."""
+    unfinished = table.with_suffix(".csv")
+    try:
+        pl.read_parquet(table).write_csv(unfinished)
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _compare(words: Sequence[str]) -> None:
@@ -161,8 +203,12 @@ def _export(words: Sequence[str]) -> None:
     options = flags.parse(
         One, words, "homeostat export", "Write the best weights as safetensors, with their config."
     )
-    exported = open_run(options.run)
-    from homeostat.engine.export import export
+    export(open_run(options.run))
 
-    for path in export(exported):
+
+def export(run: Run) -> None:
+    """Write the best weights of a run and of those inside it."""
+    from homeostat.engine.export import export as write  # loads torch, which nothing else here needs
+
+    for path in write(run):
         console.say(f"Wrote {path}")

@@ -17,7 +17,7 @@ import tyro
 
 import homeostat
 from homeostat import console
-from homeostat.cli import flags
+from homeostat.cli import flags, judge
 from homeostat.config import differences, from_plain, to_plain
 from homeostat.engine import interrupt
 from homeostat.errors import ConfigError, RunError
@@ -115,6 +115,8 @@ def again(recipe: Recipe[Any], config: Any, folder: Path | None) -> Run:
 
 def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Path) -> Run:
     """Make the folder of a run, with everything in it that `resume` needs."""
+    if Run(folder).is_unbegun():
+        console.say(f"{folder} failed before its first step; it is started anew.")
     made = create(
         folder,
         {
@@ -175,11 +177,13 @@ def execute(run: Run, budget_s: float | None = None) -> None:
     plain = run.config()
     recipe = find(plain["recipe"])
     config = from_plain(recipe.config, plain["config"])
-    with interrupt.listening(budget_s), run.active():
-        store = recipe.prepare(config, Path(plain["data"]), Path(plain["stores"]))
-        for sentence in (*store.explanation, *store.report()):
-            console.say(sentence)
-        recipe.train(config, run, store)
+    with interrupt.listening(budget_s):
+        with run.active():
+            store = recipe.prepare(config, Path(plain["data"]), Path(plain["stores"]))
+            for sentence in (*store.explanation, *store.report()):
+                console.say(sentence)
+            recipe.train(config, run, store)
+        judge.refresh(run)  # afterwards: a report tells how the run ended
 
 
 def _start(run: Run, is_detached: bool, budget_s: float | None, budget: str | None) -> None:
@@ -189,18 +193,15 @@ def _start(run: Run, is_detached: bool, budget_s: float | None, budget: str | No
     console.say(f"Run {run.folder}")
     try:
         execute(run, budget_s)
-    except ConfigError:
-        if any(run.folder.rglob("*.ckpt")):
-            console.say(f"Continue it with: homeostat resume {run.folder}")
+    except BaseException as error:
+        # A note is printed after the error that it belongs to.
+        if isinstance(error, ConfigError) and run.is_unbegun():
+            error.add_note(f"Nothing was trained. Start again with other flags; --run {run.folder} is free.")
         else:
-            console.say(
-                f"Nothing was trained. Start again with other flags and another --run than {run.folder}."
-            )
+            error.add_note(f"Continue it with: homeostat resume {run.folder}")
         raise
-    except BaseException:
-        console.say(f"Continue it with: homeostat resume {run.folder}")
-        raise
-    console.say(f"Done: {run.folder}\nNext: homeostat evaluate {run.folder}")
+    then = "report" if run.metrics_file.exists() else "evaluate"
+    console.say(f"Done: {run.folder}\nNext: homeostat {then} {run.folder}")
 
 
 def _detach(run: Run, budget: str | None) -> None:

@@ -235,7 +235,7 @@ class Loop(Generic[B]):
 
     def _event(self, kind: Kind, **told: Any) -> Event:
         state, select = self.state, self.task.select
-        epoch = told.pop("epoch", self.plan.epoch_of(state.step))
+        epoch = self.plan.epoch_of(max(state.step - 1, 0))  # that of the last step
         return Event(
             kind=kind, step=state.step, epoch=epoch, select=select, direction=self.task.direction, **told
         )
@@ -250,7 +250,6 @@ class Loop(Generic[B]):
         event = self._event(
             "epoch",
             look=look,
-            epoch=self.plan.epoch_of(self.state.step) - 1,
             loss=means.get("train/loss", 0.0),
             gradient_norm=means.get("gradient_norm", 0.0),
             terms={

@@ -64,7 +64,7 @@ class Watch:
         listed = "  ".join(f"{name} {console.number(value)}" for name, value in event.scores.items())
         best = "  (best)" if is_best else ""
         self._progress.news(
-            event.step, f"{self._run.name}: epoch {event.epoch}  step {event.step}  {listed}{best}"
+            event.step, f"{self._run.name}: epoch {event.epoch + 1}  step {event.step}  {listed}{best}"
         )
         self.tell_guards(event)
 
@@ -98,9 +98,9 @@ class Watch:
         self._progress.show(step, numbers)
 
     def _note(self, kind: str, event: Event, values: Mapping[str, float | bool]) -> None:
-        # Counted the way a reader counts: after the step.
+        # Counted the way a reader counts: steps after they were taken, epochs from 1.
         step = event.step + 1 if kind == "step" else event.step
-        self._run.journal(kind, step=step, epoch=event.epoch, **values)
+        self._run.journal(kind, step=step, epoch=event.epoch + 1, **values)
         if self._events is not None:
             self._events.add(step, values)
 

@@ -59,7 +59,7 @@ class Spike(AbstractGuard):
             guard=self.name,
             level="warn",
             sentence=(
-                f"Over epoch {event.epoch} the mean loss was {event.loss:.4g}, {times:.1f} times that of the "
+                f"Over epoch {event.epoch + 1} the mean loss was {event.loss:.4g}, {times:.1f} times that of the "
                 "untrained model: "
                 "training makes it worse. The learning rate is far too large, or some samples are poisoned."
             ),
