@@ -115,3 +115,10 @@ def test_damaged_files_are_told_on_the_page(icu_run):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="is not a run: it holds neither"):
         page.write(tmp_path)
+
+
+def test_a_page_that_cannot_be_written_is_an_error_with_a_cure(halted_run):
+    (halted_run / "report.html").mkdir()
+    with pytest.raises(RunError, match=r"report\.html cannot be written: .* Make the folder writable"):
+        page.write(halted_run)
+    assert not list(halted_run.glob(".report.html.*"))

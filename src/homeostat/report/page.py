@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from homeostat.errors import unwritable
 from homeostat.report import sections
 from homeostat.report.collect import collect
 from homeostat.report.opening import opening
@@ -30,8 +31,13 @@ def write(folder: Path) -> Path:
     """Writes the report of a run folder and returns where it is."""
     path = Run(folder).report_file
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(render(folder), encoding="utf-8")
-    os.replace(unfinished, path)
+    text = render(folder)
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise unwritable(error, path) from error
     return path
 
 
