@@ -61,8 +61,7 @@ def test_a_killed_process_is_told_as_died_and_its_lock_is_free(run: Run) -> None
     code = "import time\nfrom pathlib import Path\nfrom homeostat.run import Run\n"
     code += f"with Run(Path({str(run.folder)!r})).active(): time.sleep(3600)"
     process = subprocess.Popen([sys.executable, "-c", code])
-    wait_for(run.is_alive)
-    assert run.status()["state"] == "running"
+    wait_for(lambda: run.status()["state"] == "running")
     with pytest.raises(RunError, match="is being trained by another process"), run.active():
         pass
     process.send_signal(signal.SIGKILL)
