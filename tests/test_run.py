@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -138,3 +139,10 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, sentence: str) -> Non
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(RunError, match=sentence):
         read_json(tmp_path / "config.json")
+
+
+def test_two_who_ask_do_not_take_each_other_for_an_owner(run: Run) -> None:
+    run.journal_file.touch()
+    with run.journal_file.open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not run.is_alive()

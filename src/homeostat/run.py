@@ -392,10 +392,11 @@ def _locked(path: Path, name: str, mode: Literal["a", "r"] = "a") -> IO[str]:
         import fcntl
     except ImportError:  # Windows: two processes on one run are not noticed there
         return stream
-    # Whoever only asks holds the lock for microseconds; an owner-to-be therefore asks more than once.
+    # Whoever only asks shares the lock, for microseconds; an owner-to-be therefore asks more than once.
+    kind = fcntl.LOCK_EX if mode == "a" else fcntl.LOCK_SH
     for wait_s in (0.1, 0.1, 0.1, 0.0) if mode == "a" else (0.0,):
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, kind | fcntl.LOCK_NB)
             return stream
         except BlockingIOError:
             time.sleep(wait_s)
