@@ -8,6 +8,7 @@ from typing import Any
 
 from homeostat.guards import streams
 from homeostat.guards.base import AbstractGuard, Alarm, Event, Remedy
+from homeostat.guards.typical import Typical
 
 # The share of what was gained that is lost again, at each of so many evaluations in a row. The latent ODE of the
 # first guide lost a third (0.7686 to 0.73); noise of a few hundred validation subjects moves about a tenth.
@@ -24,12 +25,16 @@ class Overfit(AbstractGuard):
     def __init__(self) -> None:
         self._scores: list[float] = []
         self._losses: list[float] = []
+        self._epoch = Typical()
         self._worse = 0
         self._is_told = False
 
     def watch(self, event: Event) -> Alarm | None:
+        if event.kind == "step":
+            self._epoch.add(event.loss)
         if event.kind == "epoch":
-            self._losses.append(event.loss)
+            typical = self._epoch.take()
+            self._losses.append(event.loss if typical is None else typical)
         if event.kind != "score" or event.select not in event.scores:
             return None
         sign = 1 if event.direction == "max" else -1
@@ -73,10 +78,12 @@ class Overfit(AbstractGuard):
         return {
             "scores": list(self._scores),
             "losses": list(self._losses),
+            "epoch": self._epoch.plain(),
             "worse": self._worse,
             "is_told": self._is_told,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._scores, self._losses = list(state["scores"]), list(state["losses"])
+        self._epoch = Typical.of(state["epoch"])
         self._worse, self._is_told = state["worse"], state["is_told"]

@@ -10,13 +10,15 @@ from typing import Any
 
 from homeostat.guards import streams
 from homeostat.guards.base import AbstractGuard, Alarm, Event, Remedy
+from homeostat.guards.typical import Typical
 
 # A loss that has fallen by less than this share of itself has not been learnt from.
 FALL = 0.01
-# Judged after this share of the planned steps, and not before three epochs.
+# Judged after this share of the planned steps, and not before three epochs; the steps of a warm-up, in which the
+# learning rate still rises, teach little and do not count: a one-cycle run of ten epochs falls from the third on.
 SHARE, EPOCHS = 0.25, 3
-# Steps that show the untrained model.
-START = 10
+# Steps that show the untrained model, and standard errors of their mean that the loss must have fallen by.
+START, ERRORS = 10, 2.0
 # Evaluations without a better score: the patience of the longest of the five guides (20 epochs).
 PATIENCE = 20
 
@@ -31,15 +33,18 @@ class Plateau(AbstractGuard):
         self._start: list[float] = []
         self._scores: list[float] = []
         self._total = 0.0
+        self._epoch = Typical()
+        self._rate, self._risen = 0.0, 0
         self._told: list[str] = []
 
     def watch(self, event: Event) -> Alarm | None:
         if event.kind == "start":
             self._total = event.numbers.get("steps", 0.0)
-        if event.kind == "step" and len(self._start) < START and math.isfinite(event.loss):
-            self._start.append(event.loss)
+        if event.kind == "step":
+            self._step(event)
         if event.kind == "epoch":
-            self._losses.append(event.loss)
+            typical = self._epoch.take()
+            self._losses.append(event.loss if typical is None else typical)
             return self._unlearnt(event)
         if event.kind == "score" and event.select in event.scores:
             sign = 1 if event.direction == "max" else -1
@@ -47,12 +52,24 @@ class Plateau(AbstractGuard):
             return self._stale(event)
         return None
 
+    def _step(self, event: Event) -> None:
+        self._epoch.add(event.loss)
+        if len(self._start) < START and math.isfinite(event.loss):
+            self._start.append(event.loss)
+        if event.learning_rate > self._rate:
+            self._risen = event.step
+        self._rate = event.learning_rate
+
     def _unlearnt(self, event: Event) -> Alarm | None:
-        first, best = self._losses[0], min(self._losses)
+        # The lowest of many epochs is below the first one by noise alone; the last two are asked instead.
+        first, now = self._losses[0], statistics.fmean(self._losses[-2:])
         # What was learnt within the first epoch counts: its first steps are those of an untrained model.
         start, error = _mean(self._start)
-        has_fallen = first - best > FALL * abs(first) or start - best > max(FALL * abs(start), error)
-        is_due = len(self._losses) >= EPOCHS and event.step >= SHARE * self._total
+        has_fallen = first - now > FALL * abs(first) or start - now > max(FALL * abs(start), ERRORS * error)
+        settled = event.step - self._risen
+        is_due = len(self._losses) >= EPOCHS and settled >= max(
+            SHARE * self._total, event.step / len(self._losses)
+        )
         if not is_due or has_fallen or abs(first) < 1e-9 or "loss" in self._told:
             return None
         self._told.append("loss")
@@ -60,12 +77,12 @@ class Plateau(AbstractGuard):
             guard=self.name,
             level="warn",
             sentence=(
-                f"After {len(self._losses)} epochs the training loss is {event.loss:.4g}, as after the first "
+                f"After {len(self._losses)} epochs the training loss is {self._losses[-1]:.4g}, as after the first "
                 f"({first:.4g}): nothing is learnt. Try to overfit eight samples; if that fails, labels, masks or the "
                 "connection of loss and model are wrong, otherwise the learning rate. A floor such as ln 2 times the "
                 "share of masked entries is arithmetic, not imbalance."
             ),
-            numbers={"first": first, "now": event.loss},
+            numbers={"first": first, "now": self._losses[-1]},
         )
 
     def _stale(self, event: Event) -> Alarm | None:
@@ -100,6 +117,9 @@ class Plateau(AbstractGuard):
             "start": list(self._start),
             "scores": list(self._scores),
             "total": self._total,
+            "epoch": self._epoch.plain(),
+            "rate": self._rate,
+            "risen": self._risen,
             "told": list(self._told),
         }
 
@@ -107,6 +127,8 @@ class Plateau(AbstractGuard):
         self._losses, self._scores = list(state["losses"]), list(state["scores"])
         self._start = list(state["start"])
         self._total, self._told = state["total"], list(state["told"])
+        self._epoch = Typical.of(state["epoch"])
+        self._rate, self._risen = state["rate"], state["risen"]
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from homeostat.guards import streams
 from homeostat.guards.base import AbstractGuard, Alarm, Event, Remedy
+from homeostat.guards.typical import Typical
 
 # Share of the whole fall of the training loss that fell in the last epoch. The meta-learner of the chest X-ray guide
 # (1.1115 to 1.0299 in five epochs, then blamed on its size) lost a fifth in each; converged runs lose under a 20th.
@@ -22,11 +23,15 @@ class Undertrained(AbstractGuard):
 
     def __init__(self) -> None:
         self._losses: list[float] = []
+        self._epoch = Typical()
         self._scores: list[float] = []
 
     def watch(self, event: Event) -> Alarm | None:
+        if event.kind == "step":
+            self._epoch.add(event.loss)
         if event.kind == "epoch":
-            self._losses.append(event.loss)
+            typical = self._epoch.take()
+            self._losses.append(event.loss if typical is None else typical)
         if event.kind == "score" and event.select in event.scores:
             self._scores.append((1 if event.direction == "max" else -1) * event.scores[event.select])
         if event.kind != "end" or len(self._losses) < EPOCHS or len(self._scores) < 2:
@@ -52,7 +57,7 @@ class Undertrained(AbstractGuard):
     def example() -> Iterator[Event]:
         """A run that was planned far too short: the loss still falls in a straight line."""
         for event in streams.healthy(epochs=8):
-            if event.kind == "epoch":
+            if event.kind in ("step", "epoch"):
                 yield replace(event, loss=1 - 0.03 * event.epoch)
             elif event.kind == "score":
                 yield replace(event, scores={**event.scores, "valid/auroc": 0.5 + 0.01 * event.epoch})
@@ -60,7 +65,8 @@ class Undertrained(AbstractGuard):
                 yield event
 
     def state_dict(self) -> dict[str, Any]:
-        return {"losses": list(self._losses), "scores": list(self._scores)}
+        return {"losses": list(self._losses), "scores": list(self._scores), "epoch": self._epoch.plain()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._losses, self._scores = list(state["losses"]), list(state["scores"])
+        self._epoch = Typical.of(state["epoch"])
