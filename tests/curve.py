@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from homeostat.cli import main
 from homeostat.data.batches import Batches, Indices
-from homeostat.data.store import Store, Writer, build
+from homeostat.data.plan import Plan
+from homeostat.data.store import Explanation, Store, Writer
 from homeostat.engine.export import best_weights
 from homeostat.engine.fit import fit
 from homeostat.engine.optim import OptimConfig
@@ -122,7 +123,7 @@ def simulate(folder: Path, seed: int) -> None:
     pl.concat(frames).write_csv(folder / "curve.csv")
 
 
-def prepare(config: Config, data: Path, stores: Path) -> Store:
+def plan(data: Path) -> Plan:
     def write(writer: Writer) -> None:
         table = pl.read_csv(data / "curve.csv")
         for part in ("train", "valid"):
@@ -130,7 +131,15 @@ def prepare(config: Config, data: Path, stores: Path) -> Store:
             writer.array(f"{part}.x", rows.select("x0", "x1", "x2", "x3").to_numpy().astype(np.float32))
             writer.array(f"{part}.y", rows.select("y").to_numpy().astype(np.float32))
 
-    return build(stores, name="curve", raw=[data / "curve.csv"], code=[prepare], parameters={}, write=write)
+    return Plan(name="curve", raw=[data / "curve.csv"], code=[plan], parameters={}, write=write)
+
+
+def prepare(config: Config, data: Path, stores: Path) -> Store:
+    return plan(data).build(stores)
+
+
+def explain(config: Config, data: Path, stores: Path) -> Explanation:
+    return plan(data).explain(stores)
 
 
 def part_of(store: Store, part: str) -> Pairs:
@@ -191,6 +200,7 @@ recipe = Recipe(
     summary="Learn a curve.",
     config=Config,
     prepare=prepare,
+    explain=explain,
     train=train,
     predict=predict,
     scores=scores,

@@ -21,6 +21,33 @@ def test_prepare_then_explain_then_verify(homeostat: Homeostat, cohort: Path, tm
     assert "is whole: every checksum holds" in out
 
 
+def test_explain_and_verify_read_only(homeostat: Homeostat, cohort: Path, tmp_path: Path) -> None:
+    stores = tmp_path / "stores"
+    where = ("curve", "--data", cohort, "--stores", stores)
+    build = f"homeostat data prepare curve --data {cohort} --stores {stores}"
+    code, out, _ = homeostat("data", "explain", *where)
+    assert (code, out) == (0, f"No curve store in {stores} yet: it must be built.\nNext: {build}\n")
+    code, _, err = homeostat("data", "verify", *where)
+    assert code == 3
+    assert f"No curve store in {stores} yet: it must be built. Build it: {build}" in err
+    assert not stores.exists()
+
+    assert homeostat("data", "prepare", *where)[0] == 0
+    (victim,) = stores.glob("*/train.x.npy")
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.write_bytes(content)
+    code, _, err = homeostat("data", "verify", *where)
+    assert code == 3
+    assert "train.x.npy does not match its checksum: it was changed after it was sealed." in err
+    assert f"Build it: {build}" in err
+    assert "must be built again." in homeostat("data", "explain", *where)[1]
+    assert victim.read_bytes() == content, "neither of them mends anything"
+
+    assert homeostat("data", "prepare", *where)[0] == 0
+    assert homeostat("data", "verify", *where)[0] == 0
+
+
 def test_simulating_into_a_full_folder_is_refused(homeostat: Homeostat, cohort: Path) -> None:
     code, _, err = homeostat("data", "simulate", "curve", "--out", cohort)
     assert code == 3

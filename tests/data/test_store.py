@@ -78,7 +78,7 @@ def test_one_changed_byte_gives_another_store_and_is_named(tmp_path, raw):
     os.utime(raw[3], ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     second = prepare(tmp_path / "stores", raw)
     assert second.path != first.path
-    assert second.explanation == ("Not reused: raw file 3.txt changed.", f"{second.path.name} is built.")
+    assert second.explanation == ("Not reused: raw file 3.txt changed.", f"{second.path.name} must be built.")
 
 
 def test_new_and_lost_files_and_parameters_are_named(tmp_path, raw):
@@ -123,7 +123,7 @@ def test_explain_prepares_nothing(tmp_path, raw):
     origin = Origin.of("demo", raw=raw, code=[write], parameters={})
     told = explain(tmp_path / "stores", origin)
     assert not told.reused
-    assert str(told) == f"No demo store in {tmp_path / 'stores'} yet: built."
+    assert str(told) == f"No demo store in {tmp_path / 'stores'} yet: it must be built."
     assert not (tmp_path / "stores").exists()
 
 
@@ -143,7 +143,7 @@ def test_a_damaged_store_is_found_and_built_again(tmp_path, raw, damage):
     assert ("seal.json" if damage == "unseal" else "age.npy") in fault
     again = prepare(tmp_path / "stores", raw)
     assert again.path == path
-    assert again.explanation == (fault, f"{path.name} is built again.")
+    assert again.explanation == (fault, f"{path.name} must be built again.")
     assert verify(path) == ()
     assert [entry.name for entry in (tmp_path / "stores").iterdir()] == [path.name]
 

@@ -12,13 +12,12 @@ import tyro
 
 from homeostat import console
 from homeostat.cli import flags
-from homeostat.data import store as stores
 from homeostat.errors import ConfigError, DataError, did_you_mean
 from homeostat.recipes.recipe import Recipe
 
 ACTIONS = {
     "prepare": "read the raw data into a store",
-    "explain": "say why the store was reused or built anew",
+    "explain": "say why the store would be reused or built anew",
     "verify": "check every byte of the store against its checksums",
     "simulate": "write a simulated cohort with known truth",
 }
@@ -64,7 +63,8 @@ def run(command: str, words: Sequence[str]) -> None:
         options = flags.parse(Simulate, rest, program, "Write a simulated cohort with known truth.")
         simulate(recipe, options.out, options.seed)
     else:
-        _prepare(recipe, flags.parse(Where, rest, program, f"{action.capitalize()} the store."), action)
+        where = flags.parse(Where, rest, program, f"{action.capitalize()} the store.")
+        {"prepare": prepare, "explain": explain, "verify": verify}[action](recipe, where)
 
 
 def simulate(recipe: Recipe[Any], out: Path, seed: int) -> None:
@@ -77,19 +77,32 @@ def simulate(recipe: Recipe[Any], out: Path, seed: int) -> None:
     console.say(f"Wrote a simulated cohort to {out}\n{_next(recipe, out, preset)}")
 
 
-def _prepare(recipe: Recipe[Any], where: Where, action: str) -> None:
+def prepare(recipe: Recipe[Any], where: Where) -> None:
+    """Find or build the store, and say what was dropped."""
     made = recipe.prepare(recipe.preset(where.preset), where.data, where.stores)
-    for sentence in made.explanation:
+    for sentence in (*made.explanation, *made.report()):
         console.say(sentence)
-    if action == "verify":
-        faults = stores.verify(made.path)
-        if faults:
-            raise DataError(" ".join(faults))
-        console.say(f"{made.path} is whole: every checksum holds.")
-    if action == "prepare":
-        for sentence in made.report():
-            console.say(sentence)
-        console.say(f"Store: {made.path}\n{_next(recipe, where.data, where.preset)}")
+    console.say(f"Store: {made.path}\n{_next(recipe, where.data, where.preset)}")
+
+
+def explain(recipe: Recipe[Any], where: Where) -> None:
+    """Say why the store would be reused or built anew; nothing is built."""
+    told = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
+    console.say(f"{told}\nNext: {_preparing(recipe, where)}" if not told.reused else str(told))
+
+
+def verify(recipe: Recipe[Any], where: Where) -> None:
+    """Check every byte; nothing is mended."""
+    told = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
+    if not told.reused:
+        raise DataError(f"{' '.join(told.sentences)} Build it: {_preparing(recipe, where)}")
+    console.say(f"{told.path} is whole: every checksum holds.")
+
+
+def _preparing(recipe: Recipe[Any], where: Where) -> str:
+    given = {"--data": where.data, "--stores": where.stores, "--preset": where.preset}
+    words = [str(word) for pair in given.items() if pair[1] is not None for word in pair]
+    return shlex.join(["homeostat", "data", "prepare", recipe.name, *words])
 
 
 def _next(recipe: Recipe[Any], raw: Path, preset: str | None) -> str:

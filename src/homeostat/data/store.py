@@ -199,7 +199,9 @@ def explain(root: Path, origin: Origin) -> Explanation:
     if path.exists():
         faults = verify(path)
         if faults:
-            return Explanation(reused=False, path=path, sentences=(*faults, f"{path.name} is built again."))
+            return Explanation(
+                reused=False, path=path, sentences=(*faults, f"{path.name} must be built again.")
+            )
         sentence = (
             f"Reused {path}: {len(origin.raw):,} raw files, {len(origin.code):,} pieces of code and "
             f"{len(origin.parameters):,} parameters are those that it was made from, and its checksums hold."
@@ -207,11 +209,10 @@ def explain(root: Path, origin: Origin) -> Explanation:
         return Explanation(reused=True, path=path, sentences=(sentence,))
     nearest = min((differences(old, origin) for old in origins(root, origin.name)), key=len, default=None)
     if nearest is None:
-        return Explanation(
-            reused=False, path=path, sentences=(f"No {origin.name} store in {root} yet: built.",)
-        )
+        sentence = f"No {origin.name} store in {root} yet: it must be built."
+        return Explanation(reused=False, path=path, sentences=(sentence,))
     reasons = [f"Not reused: {reason}." for reason in nearest]
-    return Explanation(reused=False, path=path, sentences=(*reasons, f"{path.name} is built."))
+    return Explanation(reused=False, path=path, sentences=(*reasons, f"{path.name} must be built."))
 
 
 def origins(root: Path, name: str) -> list[Origin]:

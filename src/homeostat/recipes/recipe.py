@@ -11,7 +11,7 @@ from homeostat.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:  # a recipe is described without torch or polars being loaded
     from homeostat.audits.base import Case
-    from homeostat.data.store import Store
+    from homeostat.data.store import Explanation, Store
     from homeostat.run import Run
 
 C = TypeVar("C")
@@ -30,6 +30,8 @@ class Recipe(Generic[C]):
     prepare: Callable[[C, Path, Path], Store]
     """(config, raw data folder or file, folder of stores) -> the sealed store. Called again on each start:
     an unchanged store is found, not rebuilt."""
+    explain: Callable[[C, Path, Path], Explanation]
+    """The same arguments: whether `prepare` would reuse a store, and why. Reads only."""
     train: Callable[[C, Run, Store], None]
     """(config, run, store): split, fit, and write splits.json and predictions/{valid,test}.parquet. Called again
     on resume: `fit` on a run or child run that is done returns its State at once."""

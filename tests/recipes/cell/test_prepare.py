@@ -164,9 +164,9 @@ def test_no_clear_cache_is_needed(cohort, tmp_path):
 
 def test_every_source_is_recognised_by_its_files(cohort, medmnist, tmp_path):
     volumes_with_table(tmp_path / "table")
-    assert make_plan(cohort, SMALL).source == "flim"
-    assert make_plan(medmnist, SMALL).source == "medmnist"
-    assert make_plan(tmp_path / "table", SMALL).source == "tidy"
+    assert make_plan(cohort, SMALL).name == "cell-flim"
+    assert make_plan(medmnist, SMALL).name == "cell-medmnist"
+    assert make_plan(tmp_path / "table", SMALL).name == "cell-tidy"
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="No volumes in"):
         make_plan(tmp_path / "nothing", SMALL)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from homeostat.data import ragged, table
-from homeostat.data.fingerprint import Code, Origin
-from homeostat.data.store import Explanation, Store, Writer, build
-from homeostat.data.store import explain as explain_store
+from homeostat.data.fingerprint import Code
+from homeostat.data.plan import Plan
+from homeostat.data.store import Explanation, Store, Writer
 from homeostat.errors import DataError
 from homeostat.recipes.battery import cohort as cohorts
 from homeostat.recipes.battery import disguise, lgm50t, nasa, nasa_charge, severson, tidy
@@ -39,42 +38,16 @@ class Preparation:
     """Column names of a tidy file."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a format needs: its raw files, the code that reads them and the parameters that matter to it."""
-
-    source: str
-    raw: list[Path]
-    code: list[Code]
-    parameters: dict[str, Any]
-    read: Callable[[], Cohort]
-
-
 def prepare(
     raw: Path, stores: Path, options: Preparation | None = None, *, needs_target: bool = True
 ) -> Store:
     """The sealed store of the raw data; found again when nothing changed."""
-    plan = make_plan(raw, options or Preparation(), needs_target=needs_target)
-    keep = bool(plan.parameters["keep_disguised"])
-
-    def write(writer: Writer) -> None:
-        uncover(plan.read(), keep=keep).write(writer)
-
-    return build(
-        stores,
-        name=f"battery-{plan.source}",
-        raw=plan.raw,
-        code=plan.code,
-        parameters=plan.parameters,
-        write=write,
-    )
+    return make_plan(raw, options or Preparation(), needs_target=needs_target).build(stores)
 
 
 def explain(raw: Path, stores: Path, options: Preparation | None = None) -> Explanation:
     """Whether `prepare` would reuse a store, and why; prepares nothing."""
-    plan = make_plan(raw, options or Preparation())
-    origin = Origin.of(f"battery-{plan.source}", raw=plan.raw, code=plan.code, parameters=plan.parameters)
-    return explain_store(stores, origin)
+    return make_plan(raw, options or Preparation()).explain(stores)
 
 
 def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> Plan:
@@ -82,6 +55,10 @@ def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
     source = detect(raw) if options.source == "auto" else options.source
     shared: list[Code] = [cohorts, disguise, uncover, table, ragged]
     keep = {"keep_disguised": options.keep_disguised}
+
+    def write(cohort: Cohort, writer: Writer) -> None:
+        uncover(cohort, keep=options.keep_disguised).write(writer)
+
     match source:
         case "nasa":
             told = {
@@ -90,39 +67,41 @@ def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
                 "grid_s": options.grid_s,
             }
             return Plan(
-                source=source,
+                name=f"battery-{source}",
                 raw=required(nasa.raw_files(raw), raw, nasa.SUMMARY),
                 code=[nasa, nasa_charge, *shared],
                 parameters=told | keep,
-                read=lambda: nasa.read(raw, **told),
+                write=lambda writer: write(nasa.read(raw, **told), writer),
             )
         case "severson":
             rated_ah = options.rated_ah or 1.1
             return Plan(
-                source=source,
+                name=f"battery-{source}",
                 raw=required(
                     severson.raw_files(raw), raw, severson.CELLS, severson.CAPACITY, severson.CURVES
                 ),
                 code=[severson, *shared],
                 parameters={"rated_ah": rated_ah} | keep,
-                read=lambda: severson.read(raw, rated_ah=rated_ah),
+                write=lambda writer: write(severson.read(raw, rated_ah=rated_ah), writer),
             )
         case "lgm50t":
             files = lgm50t.raw_files(raw)
             return Plan(
-                source=source,
+                name=f"battery-{source}",
                 raw=files or required([], raw, "'Expt 5 - cell A (10degC) - Processed Data.csv'"),
                 code=[lgm50t, *shared],
                 parameters=keep,
-                read=lambda: lgm50t.read(raw),
+                write=lambda writer: write(lgm50t.read(raw), writer),
             )
         case _:
             return Plan(
-                source="tidy",
+                name="battery-tidy",
                 raw=tidy.raw_files(raw),
                 code=[tidy, *shared],
                 parameters=asdict(options.columns) | keep | ({} if needs_target else {"needs_target": False}),
-                read=lambda: tidy.read(raw, options.columns, needs_target=needs_target),
+                write=lambda writer: write(
+                    tidy.read(raw, options.columns, needs_target=needs_target), writer
+                ),
             )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from homeostat.data.store import Store
+from homeostat.data.store import Explanation, Store
 from homeostat.recipes.battery import forecast, health, life, new, simulate
 from homeostat.recipes.battery.case import case
 from homeostat.recipes.battery.config import PRESETS, Config
+from homeostat.recipes.battery.prepare import explain as explain_store
 from homeostat.recipes.battery.prepare import prepare as prepare_store
 from homeostat.recipes.battery.scores import scores
 from homeostat.recipes.recipe import Recipe
@@ -19,6 +20,11 @@ TASKS = {"soh": health.train, "forecast": forecast.train, "cycle-life": life.tra
 def prepare(config: Config, data: Path, stores: Path) -> Store:
     """The sealed store of the raw data."""
     return prepare_store(data, stores, config.preparation)
+
+
+def explain(config: Config, data: Path, stores: Path) -> Explanation:
+    """Whether `prepare` would reuse a store, and why."""
+    return explain_store(data, stores, config.preparation)
 
 
 def train(config: Config, run: Run, store: Store) -> None:
@@ -41,6 +47,7 @@ recipe = Recipe(
     summary="Ageing of batteries: health of unseen cells, forecasts of it, and cycle life.",
     config=Config,
     prepare=prepare,
+    explain=explain,
     train=train,
     predict=new.predict,
     scores=scores,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from homeostat.data import ragged, table
-from homeostat.data.fingerprint import Code, Origin
-from homeostat.data.store import Explanation, Store, Writer, build
-from homeostat.data.store import explain as explain_store
+from homeostat.data.fingerprint import Code
+from homeostat.data.plan import Plan
+from homeostat.data.store import Explanation, Store
 from homeostat.errors import ConfigError, DataError
 from homeostat.recipes.cell import flim, medmnist, tidy, volumes
-from homeostat.recipes.cell.volumes import Volumes
 
 Source = Literal["auto", "flim", "medmnist", "tidy"]
 
@@ -37,39 +35,14 @@ class Preparation:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a format needs: its raw files, the code that reads them and the parameters that matter to it."""
-
-    source: str
-    raw: list[Path]
-    code: list[Code]
-    parameters: dict[str, Any]
-    read: Callable[[], Volumes]
-
-
 def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
     """The sealed store of the raw data; found again when nothing changed."""
-    plan = make_plan(raw, options or Preparation())
-
-    def write(writer: Writer) -> None:
-        plan.read().write(writer)
-
-    return build(
-        stores,
-        name=f"cell-{plan.source}",
-        raw=plan.raw,
-        code=plan.code,
-        parameters=plan.parameters,
-        write=write,
-    )
+    return make_plan(raw, options or Preparation()).build(stores)
 
 
 def explain(raw: Path, stores: Path, options: Preparation | None = None) -> Explanation:
     """Whether `prepare` would reuse a store, and why; prepares nothing."""
-    plan = make_plan(raw, options or Preparation())
-    origin = Origin.of(f"cell-{plan.source}", raw=plan.raw, code=plan.code, parameters=plan.parameters)
-    return explain_store(stores, origin)
+    return make_plan(raw, options or Preparation()).explain(stores)
 
 
 def make_plan(raw: Path, options: Preparation) -> Plan:
@@ -81,27 +54,27 @@ def make_plan(raw: Path, options: Preparation) -> Plan:
             told: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
             files = flim.raw_files(raw)
             return Plan(
-                source=source,
+                name=f"cell-{source}",
                 raw=files,
-                code=[flim, *shared],
+                code=[flim, table, *shared],
                 parameters=told,
-                read=lambda: flim.read(raw, **told),
+                write=lambda writer: flim.read(raw, **told).write(writer),
             )
         case "medmnist":
             return Plan(
-                source=source,
+                name=f"cell-{source}",
                 raw=medmnist.raw_files(raw),
                 code=[medmnist, *shared],
                 parameters={},
-                read=lambda: medmnist.read(raw),
+                write=lambda writer: medmnist.read(raw).write(writer),
             )
         case _:
             return Plan(
-                source="tidy",
+                name="cell-tidy",
                 raw=tidy.raw_files(raw),
                 code=[tidy, table, *shared],
                 parameters=asdict(options.columns),
-                read=lambda: tidy.read(raw, options.columns),
+                write=lambda writer: tidy.read(raw, options.columns).write(writer),
             )
 
 
@@ -111,7 +84,7 @@ def detect(raw: Path) -> Source:
         raise DataError(f"There is nothing at {raw}. Check the path given by --data.")
     if medmnist.raw_files(raw):
         return "medmnist"
-    if tidy.raw_files(raw) and not (raw / TRUTH).exists():
+    if tidy.raw_files(raw) and not (raw / flim.TRUTH).exists():
         return "tidy"
     if flim.raw_files(raw):
         return "flim"
@@ -119,7 +92,3 @@ def detect(raw: Path) -> Source:
         f"No volumes in {raw}. Expected an .npz (medmnist); folders of donors with one .npy per cell, `_in` or `_act` "
         "in its name (flim); or a .csv, .tsv or .parquet table beside .nii, .nii.gz or .npy files (tidy)."
     )
-
-
-TRUTH = "truth.csv"
-"""What the simulator knows about its cells; no table of volumes."""

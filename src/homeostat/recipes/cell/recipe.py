@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 from homeostat.data.ragged import Array
 from homeostat.data.splits import Splits
-from homeostat.data.store import Store
+from homeostat.data.store import Explanation, Store
 from homeostat.engine.export import best_weights
 from homeostat.engine.state import load_weights
 from homeostat.errors import DataError, RunError
@@ -21,8 +22,9 @@ from homeostat.recipes.cell.case import case
 from homeostat.recipes.cell.config import PRESETS, Config
 from homeostat.recipes.cell.learn import Lesson
 from homeostat.recipes.cell.model import ResNet3d
+from homeostat.recipes.cell.prepare import explain as explain_store
 from homeostat.recipes.cell.prepare import prepare as prepare_store
-from homeostat.recipes.cell.scores import MODEL, scores
+from homeostat.recipes.cell.scores import BAYES, MODEL, POSSIBLE, scores
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run, read_json, write_json
@@ -52,6 +54,10 @@ def prepare(config: Config, data: Path, stores: Path) -> Store:
     return prepare_store(data, stores, config.data)
 
 
+def explain(config: Config, data: Path, stores: Path) -> Explanation:
+    return explain_store(data, stores, config.data)
+
+
 def make_cells(folder: Path, seed: int) -> None:
     """Simulated cells of six donors."""
     simulate(folder, seed)
@@ -76,6 +82,9 @@ def train(config: Config, run: Run, store: Store) -> None:
                 label = f"-{model}" if model != MODEL else ""
                 made = table(store, rows, outputs, model, part)
                 predictions.write(made, run.predictions / f"{part}{label}.parquet")
+                if model == MODEL and "bayes" in store:
+                    best = table(store, rows, expit(np.asarray(store["bayes"])[rows]), BAYES, part)
+                    predictions.write(best, run.folder / POSSIBLE / f"{part}.parquet")
 
 
 def of_split(
@@ -171,6 +180,7 @@ recipe = Recipe(
     summary="Volumes into two classes: cells by their fluorescence decay, organs by their shape.",
     config=Config,
     prepare=prepare,
+    explain=explain,
     train=train,
     predict=predict,
     scores=scores,

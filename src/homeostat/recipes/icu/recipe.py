@@ -15,7 +15,7 @@ from homeostat.audits.base import Case
 from homeostat.data.ragged import Array
 from homeostat.data.scaling import Scaler
 from homeostat.data.splits import Splits, by_subject, predefined
-from homeostat.data.store import Store
+from homeostat.data.store import Explanation, Store
 from homeostat.engine.export import best_weights
 from homeostat.engine.state import load_weights
 from homeostat.evaluate import ledger, summary
@@ -55,6 +55,10 @@ class Data:
 
 def prepare(config: Config, data: Path, stores: Path) -> Store:
     return preparing.prepare(data, stores, config.data)
+
+
+def explain(config: Config, data: Path, stores: Path) -> Explanation:
+    return preparing.explain(data, stores, config.data)
 
 
 def train(config: Config, run: Run, store: Store) -> None:
@@ -258,6 +262,7 @@ recipe = Recipe(
     summary="Death in hospital from the first 48 hours in intensive care: latent ODE, ODE-RNN, GRU-D, xgboost, stack.",
     config=Config,
     prepare=prepare,
+    explain=explain,
     train=train,
     predict=predict,
     scores=scores,
