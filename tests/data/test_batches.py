@@ -64,6 +64,14 @@ def test_augmentation_is_told_the_epoch() -> None:
     assert made.batch(np.array([5]), 3).tolist() == [3005]
 
 
+def test_what_can_be_drawn_is_not_gathered_first() -> None:
+    def gather(rows: np.ndarray) -> np.ndarray:
+        raise AssertionError("gathered to be thrown away")
+
+    made = batches(gather=gather, draw=lambda rows, epoch: rows + 1000 * epoch)
+    assert made.batch(np.array([5]), 3).tolist() == [3005]
+
+
 def test_once_is_everything_in_stored_order() -> None:
     assert np.concatenate(list(batches(drop_last=True).once())).tolist() == list(range(70))
 

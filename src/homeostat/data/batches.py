@@ -38,6 +38,9 @@ class Batches(Generic[B]):
     """Leave out a last batch that is smaller than `size` (BatchNorm dislikes a batch of one)."""
     augment: Callable[[B, int], B] | None = None
     """(batch, epoch) -> batch. What it does to a sample may depend on (seed, epoch, sample id) alone."""
+    draw: Callable[[Indices, int], B] | None = None
+    """(row numbers, epoch) -> what `augment(gather(rows), epoch)` gives, for samples that are another piece of their
+    source in every epoch: nothing is gathered only to be thrown away."""
     lengths: NDArray[np.int64] | None = None
     """Length of each sample. Given, batches hold samples of similar length; the order of batches stays random."""
 
@@ -93,6 +96,8 @@ class Batches(Generic[B]):
 
     def batch(self, rows: Indices, epoch: int) -> B:
         """Gather and augment those rows."""
+        if self.draw is not None:
+            return self.draw(rows, epoch)
         gathered = self.gather(rows)
         return gathered if self.augment is None else self.augment(gathered, epoch)
 

@@ -83,6 +83,25 @@ def test_draws_depend_on_seed_epoch_and_sample_alone():
     assert not torch.equal(first.x, other_epoch.x)
 
 
+def test_a_batch_is_drawn_once_and_equals_the_augmented_one():
+    drawn = 0
+
+    def counted(track, random):
+        nonlocal drawn
+        drawn += 1
+        return LESSON.draw(track, random)
+
+    scale = Scale(TRACKS, LESSON.names, relative=False)
+    batches = make_task(Config(), network(), replace(LESSON, draw=counted), scale, seed=3).batches
+    rows = np.array([4, 0, 7])
+    made = batches.batch(rows, 2)
+    assert drawn == len(rows)
+    assert batches.augment is not None
+    expected = batches.augment(batches.gather(rows), 2)
+    for name, value in vars(expected).items():
+        assert torch.equal(value.nan_to_num(), getattr(made, name).nan_to_num()), name
+
+
 def test_scaling_is_fitted_on_training_tracks_and_travels_with_the_weights():
     model = network()
     weights = model.state_dict()

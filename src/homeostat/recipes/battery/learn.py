@@ -87,6 +87,7 @@ def make_task(config: Config, model: Scaled, lesson: Lesson, scale: Scale, seed:
             size=config.batch_size,
             gather=drawer.gather,
             augment=drawer.augment,
+            draw=drawer.draw,
             seed=seed,
         ),
         loss=loss,
@@ -108,13 +109,15 @@ class Drawer:
 
     def gather(self, rows: Indices) -> Batch:
         """The pieces of epoch 0."""
-        return self._batch([int(row) for row in rows], 0)
+        return self.draw(rows, 0)
 
     def augment(self, batch: Batch, epoch: int) -> Batch:
         """The pieces of this epoch for the same samples."""
-        return self._batch(batch.ids.tolist(), epoch)
+        return self.draw(batch.ids.numpy(), epoch)
 
-    def _batch(self, ids: Sequence[int], epoch: int) -> Batch:
+    def draw(self, rows: Indices, epoch: int) -> Batch:
+        """The pieces of this epoch."""
+        ids = rows.tolist()
         return batch_of([self._piece(number, epoch) for number in ids], ids)
 
     def _piece(self, number: int, epoch: int) -> Track:
