@@ -16,7 +16,7 @@ from homeostat.run import Run
 
 FINDINGS = "findings.json"
 """{"tried": [names of audits], "findings": [{audit, severity, what, cause, advice, command}, ...]}."""
-_GRAVITY = {"fatal": 0, "serious": 1, "note": 2}
+GRAVITY = {"fatal": 0, "serious": 1, "note": 2}
 _BEST_FIRST = ("test", "out-of-fold", "valid", "train")
 
 
@@ -120,7 +120,7 @@ def collect(folder: Path) -> Collected:
         metrics=_json(run.metrics_file, broken),
         predictions=_predictions(run.predictions, broken),
         findings=tuple(
-            sorted(doctor.get("findings", ()), key=lambda f: _GRAVITY.get(str(f.get("severity")), 2))
+            sorted(doctor.get("findings", ()), key=lambda f: GRAVITY.get(str(f.get("severity")), 2))
         ),
         tried=tuple(map(str, doctor.get("tried", ()))),
         curves=_predictions(run.predictions / "curves", broken),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from homeostat.errors import unwritable
-from homeostat.report import sections
+from homeostat.report import findings, sections
 from homeostat.report.collect import collect
 from homeostat.report.opening import opening
 from homeostat.report.words import escape
@@ -20,7 +20,7 @@ PARTS = (
     sections.subgroups,
     sections.subjects,
     sections.training,
-    sections.doctor,
+    findings.findings,
     sections.children,
     sections.test_reads,
     sections.details,

@@ -9,7 +9,7 @@ from homeostat.evaluate.threshold import Threshold
 from homeostat.report import curves, figures, tables
 from homeostat.report.collect import Collected
 from homeostat.report.figures import Figure
-from homeostat.report.words import SPLITS, count, escape, listed, moment
+from homeostat.report.words import SPLITS, count, escape, moment
 
 
 def scores(run: Collected) -> str:
@@ -85,46 +85,13 @@ def subjects(run: Collected) -> str:
 
 def training(run: Collected) -> str:
     drawn = _gallery(curves.learning(run))
-    alarms = [
-        (
-            count(int(e.get("step", 0))),
-            escape(e.get("guard", "")),
-            escape(e.get("level", "")),
-            escape(e.get("sentence", "")),
-            escape(e.get("remedy") or ""),
-        )
-        for e in run.of("alarm")
-    ]
-    noted = (
-        tables.table(("Step", "Guard", "Level", "What it saw", "Remedy"), alarms, numeric=(0,))
-        if alarms
-        else ""
-    )
     resumed = [
         f"{moment(str(e.get('time', '')))} at step {count(int(e.get('step', 0)))}" for e in run.of("resume")
     ]
     again = f"<p>Resumed {escape('; '.join(resumed))}.</p>" if resumed else ""
     fallen = "".join(f"<p>{escape(e.get('sentence', ''))}</p>" for e in run.of("fallback"))
-    body = drawn + (f"<h3>Alarms</h3>{noted}" if noted else "") + again + fallen
+    body = drawn + again + fallen
     return _section("Training", body) if body else ""
-
-
-def doctor(run: Collected) -> str:
-    """Every finding with its cause and its cure; the grave ones are on the first screen as well."""
-    keys = ("severity", "audit", "what", "cause", "advice")
-    rows = [
-        (*(escape(found.get(key, "")) for key in keys), f"<code>{escape(found.get('command', ''))}</code>")
-        for found in run.findings
-    ]
-    told = f"Laws tried: {listed(list(run.tried))}." if run.tried else ""
-    body = (
-        tables.table(("Severity", "Law", "What", "Probable cause", "What to do", "Command"), rows)
-        if rows
-        else ""
-    )
-    if told and not body:
-        body = "<p>Nothing found.</p>"
-    return _section("What the doctor found", body, told)
 
 
 def children(run: Collected) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.score import MINIMUM_EVENTS, Score
 from homeostat.report.collect import Collected
+from homeostat.report.findings import family, laws_broken, laws_tried
 from homeostat.report.words import SPLITS, count, interval, label, listed, number, p_value
 
 FEW_EVENTS = 50
@@ -70,7 +71,8 @@ def _course(run: Collected) -> Iterator[str]:
         resumes = len(run.of("resume"))
         again = f" after {count(resumes, 'resume')}" if resumes else ""
         yield f"The run reached its planned end{again}."
-    if run.of("epoch") and run.status.get("state") == "done" and not run.of("alarm"):
+    watched, alarms = (_all(run, kind) for kind in ("epoch", "alarm"))
+    if watched and run.status.get("state") == "done" and not alarms:
         yield "No guard raised an alarm."
     if len(_contents(run)) == 1:
         yield "The test split was looked at once: one set of predictions, however often it was read."
@@ -84,14 +86,15 @@ def _units(run: Collected) -> Iterator[str]:
 
 
 def _laws(run: Collected) -> Iterator[str]:
-    if run.tried:
-        broken = {finding.get("audit") for finding in run.findings}
-        kept = [name for name in run.tried if name not in broken]
-        yield f"The doctor tried {count(len(run.tried), 'law')}; {len(kept)} held on this model and its data."
+    tried = laws_tried(run)
+    if tried:
+        broken = {told.get("audit") for _, told in laws_broken(run)}
+        kept = [name for name in tried if name not in broken]
+        yield f"The doctor tried {count(len(tried), 'law')}; {len(kept)} held on this model and its data."
 
 
 def _doctor(run: Collected) -> Iterator[str]:
-    for finding in run.findings:
+    for _, finding in laws_broken(run):
         if finding.get("severity") != "note":
             yield f"{finding.get('what', '')} {finding.get('advice', '')}".strip()
 
@@ -239,14 +242,21 @@ def _groups(run: Collected) -> Iterator[str]:
 
 
 def _training(run: Collected) -> Iterator[str]:
-    alarms = run.of("alarm")
+    alarms, healed = _all(run, "alarm"), _all(run, "remedy")
     for alarm in alarms[:3]:
         yield f"Guard {alarm.get('guard')} at step {count(int(alarm.get('step', 0)))}: {alarm.get('sentence')}"
     if len(alarms) > 3:
         yield f"{count(len(alarms) - 3)} further alarms are listed below."
+    if healed:
+        yield f"{count(len(healed), 'remedy', 'remedies')} changed the course of training; they are listed below."
     scores = run.of("score")
     if len(scores) >= 3 and scores[-1].get("best"):
         yield "The best state was the last one: training may have ended while it was still improving."
+
+
+def _all(run: Collected, kind: str) -> list[Mapping[str, Any]]:
+    """Events of the run and of those inside it."""
+    return [event for _, each in family(run) for event in each.of(kind)]
 
 
 def _shared(run: Collected) -> dict[tuple[str, str], set[str]]:
