@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import polars as pl
@@ -10,6 +12,7 @@ import pytest
 from homeostat.errors import DataError
 from homeostat.recipes.cell import flim, tidy
 from homeostat.recipes.cell.prepare import Preparation, explain, make_plan, prepare
+from homeostat.recipes.cell.simulate import simulate
 from homeostat.recipes.cell.volumes import DEPTH_STEPS, fitted, from_masks
 
 SMALL = Preparation(side=8, time_bins=16)
@@ -146,20 +149,47 @@ def test_cutting_and_padding_keep_the_middle():
     np.testing.assert_array_equal(fitted(line, (3,), (9.0,)), [0, 0, 0])
 
 
-def test_no_clear_cache_is_needed(cohort, tmp_path):
+def test_no_clear_cache_is_needed(tmp_path):
     """The seed deletes its cache before every run; a store that is stale cannot even be named here."""
-    first = prepare(cohort, tmp_path, SMALL)
-    assert explain(cohort, tmp_path, SMALL).reused
-    file = next((cohort / "isolated_cells_D1").glob("*.npy"))
-    kept = file.read_bytes()
+    cells, stores = tmp_path / "cells", tmp_path / "stores"
+    simulate(cells, seed=2, cells=2)
+    first = prepare(cells, stores, SMALL)
+    assert explain(cells, stores, SMALL).reused
+    file = min((cells / "isolated_cells_D1").glob("*.npy"))
     stack = np.load(file)
-    stack[0, 0, 0] += 1
+    stack[stack.shape[0] // 2, stack.shape[1] // 2, 0] += 1
     np.save(file, stack)
-    told = explain(cohort, tmp_path, SMALL)
-    file.write_bytes(kept)
+    told = explain(cells, stores, SMALL)
     assert not told.reused
     assert file.name in str(told)
-    assert first.path != told.path
+    again = prepare(cells, stores, SMALL)
+    assert again.path == told.path != first.path
+    assert again["voxels"].sum() == first["voxels"].sum() + 1
+
+
+def test_no_clear_cache_is_needed_after_an_edit_of_the_code_either(tmp_path, monkeypatch):
+    cells, stores = tmp_path / "cells", tmp_path / "stores"
+    simulate(cells, seed=2, cells=2)
+    first = prepare(cells, stores, SMALL)
+    edited = tmp_path / "flim.py"
+    source = Path(flim.__file__).read_text(encoding="utf-8")
+    assert "    summed: Array" in source
+    edited.write_text(
+        source.replace("    summed: Array", "    # Edited.\n    summed: Array"), encoding="utf-8"
+    )
+    monkeypatch.setattr(flim, "__file__", str(edited))
+    told = explain(cells, stores, SMALL)
+    assert not told.reused
+    assert "code homeostat.recipes.cell.flim.load changed" in str(told)
+    assert prepare(cells, stores, SMALL).path != first.path
+
+
+def test_a_table_of_truth_about_other_cells_is_refused(tmp_path):
+    simulate(tmp_path / "cells", seed=2, cells=2)
+    file = min((tmp_path / "cells" / "isolated_cells_D1").glob("*.npy"))
+    file.rename(file.with_name("other_act.npy"))
+    with pytest.raises(DataError, match="knows nothing of isolated_cells_D1/other_act"):
+        prepare(tmp_path / "cells", tmp_path / "stores", SMALL)
 
 
 def test_every_source_is_recognised_by_its_files(cohort, medmnist, tmp_path):

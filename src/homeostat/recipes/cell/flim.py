@@ -8,13 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from homeostat.data.ragged import Array
+from homeostat.data.table import Column, read_table
 from homeostat.errors import DataError
 from homeostat.recipes.cell.volumes import Volumes, fitted
 
 CLASS = re.compile(r"_(in|act)(?![a-z])", re.IGNORECASE)
+TRUTH = "truth.csv"
+"""What the simulator knows about its cells; no table of volumes."""
 
 
 def raw_files(path: Path) -> list[Path]:
+    """The stacks, and what is known of them where they are simulated."""
+    stacks, truth = stack_files(path), path / TRUTH
+    return [*stacks, truth] if stacks and truth.exists() else stacks
+
+
+def stack_files(path: Path) -> list[Path]:
     """Stacks in folders below the path; a folder that is itself a donor's counts as one."""
     if not path.is_dir():
         return []
@@ -23,7 +32,7 @@ def raw_files(path: Path) -> list[Path]:
 
 def read(path: Path, *, side: int, time_bins: int) -> Volumes:
     """Counts summed into `time_bins` (a sum of Poisson counts is one), cells centred on their light."""
-    files = raw_files(path)
+    files = stack_files(path)
     kept: list[Path] = []
     voxels = np.zeros((len(files), 1, time_bins, side, side), np.uint16)
     counts: dict[str, int] = {}
@@ -44,7 +53,7 @@ def read(path: Path, *, side: int, time_bins: int) -> Volumes:
     return Volumes(
         source="flim",
         kind="photons",
-        ids=tuple(f"{file.parent.name}/{file.stem}" for file in kept),
+        ids=tuple(cell_of(file) for file in kept),
         voxels=voxels[: len(kept)],
         channels=("photons",),
         label=np.array(labels),
@@ -53,7 +62,23 @@ def read(path: Path, *, side: int, time_bins: int) -> Volumes:
         classes=("inactive", "active"),
         counts=counts,
         meta={"group_name": "donor"},
+        bayes=bayes_scores(path / TRUTH, kept),
     )
+
+
+def bayes_scores(truth: Path, files: list[Path]) -> Array | None:
+    """(cells,) what the simulator says about each; None where nobody knows."""
+    if not truth.exists():
+        return None
+    told = read_table(truth, [Column(name="id", kind="text"), Column(name="bayes_score")]).frame
+    score = dict(zip(told["id"], told["bayes_score"], strict=True))
+    absent = [file for file in files if cell_of(file) not in score]
+    if absent:
+        raise DataError(
+            f"{truth} knows nothing of {cell_of(absent[0])} ({len(absent)} such cells). Simulate the cells again, or "
+            "remove the table."
+        )
+    return np.array([score[cell_of(file)] for file in files])
 
 
 def load(file: Path, time_bins: int) -> Array:
@@ -84,6 +109,10 @@ def centre_of_light(stack: Array) -> tuple[float, float, float]:
     rows, columns = (np.arange(size) for size in image.shape)
     total = image.sum()
     return (stack.shape[0] - 1) / 2, float(image.sum(1) @ rows / total), float(image.sum(0) @ columns / total)
+
+
+def cell_of(file: Path) -> str:
+    return f"{file.parent.name}/{file.stem}"
 
 
 def label_of(file: Path) -> float:

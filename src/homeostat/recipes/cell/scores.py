@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from homeostat.evaluate import binary, predictions, summary
 from homeostat.evaluate.predictions import Predictions
 from homeostat.run import Run
 
 MODEL = "resnet3d"
+BAYES = "bayes-score"
+POSSIBLE = "possible"
+"""Folder of what the best possible model says, where the volumes are simulated: a limit and no rival."""
+_LOG = logging.getLogger("homeostat.recipes")
 OF_EACH = ("auroc", "auprc", "balanced accuracy", "mcc", "f1")
 """What is told of each donor and seed."""
 
@@ -27,13 +33,58 @@ def scores(folder: Path) -> Mapping[str, Any]:
         (name for name in ("test", "valid") if (run.predictions / f"{name}.parquet").exists()), "valid"
     )
     main = predictions.read(run.predictions / f"{part}.parquet")
-    for name, groups in main.groups.items():
-        alone = {each: main.take(groups == each) for each in np.unique(groups).tolist()}
+    for name, alone in by_group(main).items():
         told[f"each {name}"] = table(alone, cut)
     by_seed = seeds(run, part)
     if len(by_seed) > 1:
         told["each seed"] = table(by_seed, cut)
+    limit = folder / POSSIBLE / f"{part}.parquet"
+    if limit.exists():
+        told["possible"] = beside(main, predictions.read(limit))
+        say(told["possible"])
     return told
+
+
+def by_group(p: Predictions) -> dict[str, dict[str, Predictions]]:
+    """The predictions of each donor, by the name of the groups."""
+    return {
+        name: {each: p.take(groups == each) for each in np.unique(groups).tolist()}
+        for name, groups in p.groups.items()
+    }
+
+
+def beside(main: Predictions, best: Predictions) -> dict[str, Any]:
+    """AUROC of the model and of the best possible one: everybody, each group that has both classes, and the groups'
+    mean and spread. A ratio above 1 is luck."""
+    of_best = by_group(best)
+    rows = {
+        f"{name} {each}": [auroc(alone), auroc(of_best[name][each])]
+        for name, groups in by_group(main).items()
+        for each, alone in groups.items()
+        if 0 < alone.truth.sum() < len(alone)
+    }
+    pairs = {"everybody": [auroc(main), auroc(best)], **rows}
+    told: dict[str, Any] = {
+        who: {"auroc": reached, "possible": possible, "ratio": reached / possible}
+        for who, (reached, possible) in pairs.items()
+    }
+    if len(rows) > 1:
+        reached, possible = np.mean(list(rows.values()), axis=0).tolist()
+        told["mean of groups"] = {"auroc": reached, "possible": possible, "ratio": reached / possible}
+        reached, possible = np.std(list(rows.values()), axis=0, ddof=1).tolist()
+        told["sd of groups"] = {"auroc": reached, "possible": possible}
+    return told
+
+
+def auroc(p: Predictions) -> float:
+    return float(roc_auc_score(p.truth, p.output))
+
+
+def say(possible: Mapping[str, Mapping[str, float]]) -> None:
+    """The table of `beside` in words."""
+    for who, told in possible.items():
+        end = f", {told['ratio']:.1%} of it" if "ratio" in told else ""
+        _LOG.info("AUROC, %s: %.3f where %.3f is possible%s", who, told["auroc"], told["possible"], end)
 
 
 def seeds(run: Run, part: str) -> dict[str, Predictions]:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
-from homeostat.recipes.cell.prepare import TRUTH
+from homeostat.recipes.cell.flim import TRUTH
 
 TIME_BINS = 256
 PERIOD_NS = 12.5

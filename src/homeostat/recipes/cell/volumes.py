@@ -37,6 +37,8 @@ class Volumes:
     parts: tuple[str, ...]
     """train, valid or test where the data come with a split, "" otherwise."""
     classes: tuple[str, str] = ("no", "yes")
+    bayes: Array | None = None
+    """(N,) log odds of yes by whoever knows how they were simulated; None for real volumes."""
     counts: Mapping[str, int] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
 
@@ -48,6 +50,8 @@ class Volumes:
         writer.array("label", self.label.astype(np.float32), missing_allowed=True)
         writer.array("group", np.array(self.groups))
         writer.array("part", np.array(self.parts))
+        if self.bayes is not None:
+            writer.array("bayes", self.bayes)
         told = {"source": self.source, "kind": self.kind, "channels": list(self.channels)}
         writer.meta.update({**told, "classes": list(self.classes), **self.meta})
         for what, number in self.counts.items():
