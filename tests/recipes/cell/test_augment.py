@@ -102,6 +102,12 @@ def test_photons_stay_whole_numbers_under_every_change():
     assert torch.equal(moved, moved.round())
 
 
+def test_a_mask_stays_a_mask_under_every_change():
+    masks = (torch.rand(8, 1, 8, 8, 8) > 0.5).float() * 255
+    change = augment.draw(AugmentConfig(), 0, 0, list(range(8)), SIDES, is_time=False)
+    assert set(augment.apply(change, masks, "shape").unique().tolist()) == {0.0, 255.0}
+
+
 def test_the_strength_of_each_setting_shows():
     """The seed's noise on counts times a thousand, divided by a thousand, changed nothing; this is how one notices."""
     counts = torch.poisson(torch.full((8, 1, 8, 8, 8), 3.0))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from homeostat.recipes.cell.model import LAYOUTS, NetworkConfig, ResNet3d, encode
+from homeostat.recipes.cell.model import LAYOUTS, NetworkConfig, ResNet3d, conv, encode
 
 SMALL = tuple(name for name in LAYOUTS if name != "resnet50")
 
@@ -88,3 +88,40 @@ def test_a_dark_volume_is_no_division_by_zero():
 def test_batches_of_one_train():
     model = network("tiny")
     model(torch.randint(0, 255, (1, 1, 16, 16, 16), dtype=torch.uint8)).sum().backward()
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_taps_that_see_padding_alone_change_nothing(side, stride):
+    """Values and both gradients are those of torch's own convolution."""
+    torch.manual_seed(0)
+    made = conv(3, 4, (3, 3, 3), (stride,) * 3).double()
+    plain = torch.nn.Conv3d(3, 4, 3, stride, padding=1, bias=False).double()
+    plain.load_state_dict(made.state_dict())
+    volume = torch.randn(2, 3, side, side, 5, dtype=torch.float64)
+    told = []
+    for layer in (made, plain):
+        seen = volume.clone().requires_grad_()
+        out = layer(seen)
+        out.sin().sum().backward()
+        told.append((out.detach(), seen.grad, layer.weight.grad))
+    for ours, reference in zip(*told, strict=True):
+        torch.testing.assert_close(ours, reference)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+def test_a_kernel_wider_than_the_volume_is_cut_to_it(kernel):
+    torch.manual_seed(0)
+    made = conv(2, 3, (kernel,) * 3, (2, 2, 2)).double()
+    volume = torch.randn(2, 2, 2, 3, 4, dtype=torch.float64)
+    expected = functional.conv3d(volume, made.weight, None, 2, kernel // 2)
+    torch.testing.assert_close(made(volume), expected)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_the_order_of_channels_in_memory_changes_no_answer(name):
+    model = network(name, channels=2, zero_last_norm=False).eval()
+    volume = torch.rand(3, 2, 8, 8, 8) * 255
+    last = model(volume)
+    model.channels_last = False
+    torch.testing.assert_close(model(volume), last)

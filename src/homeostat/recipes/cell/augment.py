@@ -133,8 +133,9 @@ def apply(change: Change, volume: Tensor, kind: Kind) -> Tensor:
     elif kind == "grey":
         moved = moved * change.gain[:, None, None, None, None]
     grid = functional.affine_grid(change.matrix.to(moved.device), list(moved.shape), align_corners=False)
-    # The nearest voxel keeps counts whole and their noise Poisson; interpolation would average it away.
-    mode = "nearest" if is_photons else "bilinear"
+    # The nearest voxel keeps counts whole and their noise Poisson, where interpolation would average it away, and a
+    # mask a mask.
+    mode = "bilinear" if kind == "grey" else "nearest"
     return functional.grid_sample(moved, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
