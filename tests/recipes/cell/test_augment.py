@@ -13,7 +13,7 @@ from homeostat.recipes.cell import augment
 from homeostat.recipes.cell.augment import AugmentConfig
 
 SIDES = (8, 8, 8)
-STILL = AugmentConfig(symmetries=False, rotation_deg=0, zoom=0, shift=0, time_shift=0, gain=0)
+STILL = AugmentConfig(symmetries="none", rotation_deg=0, zoom=0, shift=0, time_shift=0, gain=0)
 
 
 def cubes(count=3, channels=2, side=6):
@@ -43,7 +43,7 @@ def test_a_change_depends_on_seed_epoch_and_sample_alone(is_photons):
 
 
 def test_all_symmetries_of_a_cube_occur_and_are_exact():
-    config = AugmentConfig(rotation_deg=0, zoom=0, shift=0, gain=0)
+    config = AugmentConfig(symmetries="all", rotation_deg=0, zoom=0, shift=0, gain=0)
     volume = cubes(1, 1, 4)
     change = augment.draw(config, 0, 0, list(range(600)), (4, 4, 4), is_time=False)
     moved = augment.apply(change, volume.expand(600, -1, -1, -1, -1), "shape")
@@ -126,13 +126,13 @@ def test_the_strength_of_each_setting_shows():
 
 def test_views_begin_with_the_volume_itself_and_differ():
     volume = cubes()
-    seen = augment.views(volume, is_time=False, count=8)
+    seen = augment.views(volume, "all", is_time=False, count=8)
     assert torch.equal(seen[0], volume)
     assert len({tuple(one.flatten().tolist()) for one in seen}) == 8
     for one in seen:
         assert one.sum() == volume.sum()
     in_plane = augment.views(
-        torch.arange(8.0)[None, None, :, None, None].expand(1, 1, 8, 4, 4), is_time=True, count=8
+        torch.arange(8.0)[None, None, :, None, None].expand(1, 1, 8, 4, 4), "auto", is_time=True, count=8
     )
     assert all(torch.equal(one[0, 0, :, 0, 0], torch.arange(8.0)) for one in in_plane)
 
@@ -142,12 +142,23 @@ def test_views_begin_with_the_volume_itself_and_differ():
     [((4, 4, 4), False, 48), ((4, 4, 9), False, 16), ((3, 4, 9), False, 8), ((8, 4, 4), True, 8)],
 )
 def test_a_volume_is_turned_only_where_it_fits(sides, is_time, number):
-    assert len(augment.symmetries(sides, is_time=is_time)) == number
+    assert len(augment.symmetries(sides, "all", is_time=is_time)) == number
     volume = torch.arange(float(np.prod(sides))).reshape(1, 1, *sides)
-    seen = augment.views(volume, is_time=is_time, count=100)
+    seen = augment.views(volume, "all", is_time=is_time, count=100)
     assert len(seen) == number
     assert {tuple(one.shape[2:]) for one in seen} == {sides}
     assert len({tuple(one.flatten().tolist()) for one in seen}) == number
+
+
+def test_organs_keep_lying_as_they_lie_and_are_mirrored():
+    config = AugmentConfig(rotation_deg=0, zoom=0, shift=0, gain=0)
+    volume = cubes(1, 1, 4)
+    change = augment.draw(config, 0, 0, list(range(32)), (4, 4, 4), is_time=False)
+    moved = augment.apply(change, volume.expand(32, -1, -1, -1, -1), "shape").round()
+    assert len(moved.unique(dim=0)) == 2
+    assert all(torch.equal(one, volume[0]) or torch.equal(one, volume[0].flip(1)) for one in moved)
+    assert len(augment.views(volume, "auto", is_time=False, count=8)) == 2
+    assert len(augment.views(volume, "none", is_time=False, count=8)) == 1
 
 
 def test_a_rotation_is_one():

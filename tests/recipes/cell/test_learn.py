@@ -19,7 +19,7 @@ from homeostat.recipes.cell.learn import Lesson
 from homeostat.recipes.cell.model import NetworkConfig
 from homeostat.run import create
 
-NO_CHANGE = AugmentConfig(symmetries=False, rotation_deg=0, zoom=0, shift=0, time_shift=0, gain=0)
+NO_CHANGE = AugmentConfig(symmetries="none", rotation_deg=0, zoom=0, shift=0, time_shift=0, gain=0)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,14 +24,17 @@ from homeostat.recipes.cell.volumes import Kind
 SYMMETRIES = tuple(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)))
 """The 48 ways to put a cube back into its place: (order of axes, signs)."""
 Symmetry = tuple[tuple[int, ...], tuple[int, ...]]
+Turns = Literal["auto", "all", "mirror", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """Augmentation in training."""
 
-    symmetries: bool = True
-    """Turn and mirror: all 48 symmetries of the cube, or the 8 of the image plane where the first axis is time."""
+    symmetries: Turns = "auto"
+    """all: the 48 symmetries of the cube, or the 8 of the image plane where the first axis is time; mirror: left and
+    right, the first axis of space as NIfTI has it; none. auto: all for cells, which know no above and below; mirror for
+    organs, which lie the same way in every scan, so that how they lie may tell something."""
     rotation_deg: float = 20.0
     """Largest further rotation; for photon stacks within the image plane."""
     zoom: float = 0.1
@@ -71,8 +75,13 @@ class Change:
     """(B,) seeds of what is drawn per voxel."""
 
 
-def symmetries(sides: Sequence[int], *, is_time: bool) -> list[Symmetry]:
+def symmetries(sides: Sequence[int], which: Turns, *, is_time: bool) -> list[Symmetry]:
     """Those that put a volume of these sides back into its place; time is neither turned into space nor around."""
+    if which == "none":
+        return [SYMMETRIES[0]]
+    if which == "mirror" or (which == "auto" and not is_time):
+        order, signs = SYMMETRIES[0]
+        return [(order, signs), (order, (1, -1, 1) if is_time else (-1, 1, 1))]
     fitting = [one for one in SYMMETRIES if [sides[axis] for axis in one[0]] == list(sides)]
     return [(order, signs) for order, signs in fitting if not is_time or (order[0] == 0 and signs[0] == 1)]
 
@@ -81,7 +90,7 @@ def draw(
     config: AugmentConfig, seed: int, epoch: int, ids: Sequence[int], sides: Sequence[int], *, is_time: bool
 ) -> Change:
     """The changes of these samples in this epoch."""
-    choices = symmetries(sides, is_time=is_time) if config.symmetries else [SYMMETRIES[0]]
+    choices = symmetries(sides, config.symmetries, is_time=is_time)
     made = [
         _draw(config, address(seed, "augment", epoch, number), choices, is_time=is_time) for number in ids
     ]
@@ -161,9 +170,9 @@ def brightened(counts: Tensor, gain: Tensor, seeds: Tensor) -> Tensor:
     return torch.stack(changed)
 
 
-def views(volume: Tensor, *, is_time: bool, count: int) -> list[Tensor]:
+def views(volume: Tensor, which: Turns, *, is_time: bool, count: int) -> list[Tensor]:
     """The volume and up to `count` - 1 of its symmetries, the same for every sample: for test-time averaging."""
-    choices = symmetries(volume.shape[2:], is_time=is_time)
+    choices = symmetries(volume.shape[2:], which, is_time=is_time)
     count = min(count, len(choices))
     # Spread over the list, so that a few views differ in order of axes and in signs.
     chosen = [choices[(place * len(choices)) // count] for place in range(count)]

@@ -20,6 +20,7 @@ from homeostat.engine.randomness import address, seeded
 from homeostat.engine.task import Loss, Task
 from homeostat.errors import DataError
 from homeostat.recipes.cell import augment
+from homeostat.recipes.cell.augment import Turns
 from homeostat.recipes.cell.config import Config
 from homeostat.recipes.cell.model import NetworkName, ResNet3d
 from homeostat.run import Run
@@ -214,7 +215,9 @@ def scores(truth: Array, output: Array) -> dict[str, float]:
     }
 
 
-def probabilities(models: Sequence[ResNet3d], store: Store, rows: Array, views: int) -> Array:
+def probabilities(
+    models: Sequence[ResNet3d], store: Store, rows: Array, views: int, symmetries: Turns = "auto"
+) -> Array:
     """Mean over networks and symmetric views, (rows,)."""
     is_time = store.meta["kind"] == "photons"
     device = next(models[0].parameters()).device
@@ -224,7 +227,7 @@ def probabilities(models: Sequence[ResNet3d], store: Store, rows: Array, views: 
         with torch.no_grad():
             seen = [
                 torch.sigmoid(model.eval()(view).float())
-                for view in augment.views(volume, is_time=is_time, count=views)
+                for view in augment.views(volume, symmetries, is_time=is_time, count=views)
                 for model in models
             ]
         told.append(torch.stack(seen).double().mean(dim=0).cpu())

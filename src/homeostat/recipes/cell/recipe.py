@@ -101,7 +101,7 @@ def of_split(
         split.save(child.splits_file)
         model = learn.train(config, lesson, child, seed)
         for part in asked:
-            output = corrected(config, model, learn.probabilities([model], store, rows[part], config.views))
+            output = corrected(config, model, asked_of(config, model, store, rows[part]))
             made = table(store, rows[part], output, MODEL, part, seed=seed)
             predictions.write(made, child.predictions / f"{part}.parquet")
             outputs[part].append(output)
@@ -118,6 +118,11 @@ def inside(run: Run, name: str) -> Run:
     if not child.config_file.exists():
         write_json(child.config_file, run.config())
     return child
+
+
+def asked_of(config: Config, model: ResNet3d, store: Store, rows: Array) -> Array:
+    """What a network says of these rows, looked at from several sides."""
+    return learn.probabilities([model], store, rows, config.views, config.augment.symmetries)
 
 
 def corrected(config: Config, model: ResNet3d, output: Array) -> Array:
@@ -171,7 +176,7 @@ def predict(config: Config, run: Run, data: Path, out: Path) -> None:
     for child in children:
         model = learn.network(config, store, seed=0)
         load_weights(model, best_weights(child))
-        outputs.append(corrected(resolved, model, learn.probabilities([model], store, rows, config.views)))
+        outputs.append(corrected(resolved, model, asked_of(config, model, store, rows)))
     predictions.write(table(store, rows, np.mean(outputs, axis=0), MODEL, "new"), out)
 
 
