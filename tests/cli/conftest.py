@@ -19,7 +19,7 @@ def homeostat(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Homeostat:
     """Run one command; returns exit code, standard output and standard error."""
-    monkeypatch.setitem(RECIPES, "curve", curve.recipe)
+    monkeypatch.setitem(RECIPES, "curve", lambda: curve.recipe)
     stores = str(tmp_path / "stores")
 
     def command(*words: object) -> tuple[int, str, str]:

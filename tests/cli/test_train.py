@@ -263,7 +263,7 @@ def test_tensorboard_that_is_not_installed_is_an_error(
 
 @pytest.fixture
 def detachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python whose `-m homeostat.cli` knows the smallest recipe."""
+    """A Python whose `-m homeostat` knows the smallest recipe."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {ROOT / "tests" / "curve.py"} "$@"\n')
     python.chmod(python.stat().st_mode | stat.S_IXUSR)

@@ -72,7 +72,7 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
 
     code, told = finish(start("resume", run.folder))
     assert code == 0, told
-    monkeypatch.setitem(RECIPES, "curve", curve.recipe)
+    monkeypatch.setitem(RECIPES, "curve", lambda: curve.recipe)
     assert main([str(word) for word in ("train", "curve", *shared, "--run", whole.folder)]) == 0
     ends = [checkpoint.read(checkpoint.ring(each.checkpoints)[-1])["state"] for each in (whole, run)]
     assert not differences(*ends)

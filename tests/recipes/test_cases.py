@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from homeostat.audits import AUDITS
 from homeostat.audits.base import Case
 from homeostat.audits.exam import examine
-from homeostat.recipes import RECIPES
+from homeostat.recipes import find
 from homeostat.run import create
 
 CHANGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -53,7 +53,7 @@ BESIDE = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Case]:
     cases = {}
     for name, (recipe_name, changes) in CHANGES.items():
-        recipe, folder = RECIPES[recipe_name], tmp_path_factory.mktemp(name)
+        recipe, folder = find(recipe_name), tmp_path_factory.mktemp(name)
         (folder / "data").mkdir()
         recipe.simulate(folder / "data", 0)
         config = replace(recipe.preset("smoke"), **changes)

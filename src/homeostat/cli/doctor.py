@@ -24,7 +24,7 @@ from homeostat.audits.machine import describe, examine_machine, read
 from homeostat.cli import flags
 from homeostat.cli.train import begin, execute
 from homeostat.errors import Halted, HomeostatError, Interrupted
-from homeostat.recipes import RECIPES
+from homeostat.recipes import RECIPES, find
 from homeostat.recipes.recipe import Recipe
 from homeostat.report.collect import FINDINGS
 from homeostat.run import open_run, write_json
@@ -58,7 +58,7 @@ def run(command: str, words: Sequence[str]) -> None:
         exam = examine_machine(machine)
         _show(exam, f"this machine: {describe(machine)}", options.json)
     elif what in RECIPES:
-        exam = examine_recipe(RECIPES[what], options)
+        exam = examine_recipe(find(what), options)
         _show(exam, f"recipe {what}", options.json)
     else:
         examined = open_run(Path(what))

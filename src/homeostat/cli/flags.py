@@ -22,7 +22,7 @@ ALSO_CALLED = {"--gradient-clip": "--clip"}
 def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[str]]:
     """Take the recipe's name, the first word, off the words."""
     if not words or words[0].startswith("-"):
-        listed = "\n".join(f"  {name:12} {recipe.summary}" for name, recipe in RECIPES.items())
+        listed = "\n".join(f"  {name:12} {find(name).summary}" for name in RECIPES)
         usage = f"Write: homeostat {command} RECIPE [flags]. Recipes:\n{listed}"
         if words and words[0] in HELP:
             console.say(f"{usage}\n\nThe flags of each: homeostat {command} {next(iter(RECIPES))} --help")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
@@ -73,8 +73,8 @@ def percentile(values: Floats, *, subjects: int, level: float = 0.95) -> Interva
 
 
 def _expanded_tail(subjects: int, level: float) -> float:
-    t = stats.t.ppf((1 + level) / 2, subjects - 1)
-    return float(stats.norm.cdf(-t * np.sqrt(subjects / (subjects - 1))))
+    t = special.stdtrit(subjects - 1, (1 + level) / 2)
+    return float(special.ndtr(-t * np.sqrt(subjects / (subjects - 1))))
 
 
 def on_logit_scale(values: Floats, estimate: float, *, degrees: int, level: float = 0.95) -> Interval:
@@ -88,14 +88,14 @@ def on_logit_scale(values: Floats, estimate: float, *, degrees: int, level: floa
             low=None, high=None, se=float("nan"), note="a perfect sample allows no bootstrap interval"
         )
     logits = special.logit(np.clip(finite, 1e-12, 1 - 1e-12))
-    reach = stats.t.ppf((1 + level) / 2, degrees) * logits.std(ddof=1)
+    reach = special.stdtrit(degrees, (1 + level) / 2) * logits.std(ddof=1)
     low, high = special.expit(special.logit(estimate) + np.array([-reach, reach]))
     return Interval(low=float(low), high=float(high), se=float(finite.std(ddof=1)))
 
 
 def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share of n independent units; n may be an effective number."""
-    z = stats.norm.ppf((1 + level) / 2)
+    z = special.ndtri((1 + level) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return float(max(0.0, centre - reach)), float(min(1.0, centre + reach))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from homeostat.evaluate import binary, bootstrap
 from homeostat.evaluate.bootstrap import RESAMPLES, Floats, Interval
@@ -103,7 +103,7 @@ def recalibration(p: Predictions, level: float = 0.95) -> tuple[Score, Score]:
     _, cluster = np.unique(p.subjects, return_inverse=True)
     both, both_se = logistic(np.column_stack([np.ones_like(z), z]), p.truth, np.zeros_like(z), cluster)
     shift, shift_se = logistic(np.ones((len(z), 1)), p.truth, z, cluster)
-    q = stats.norm.ppf((1 + level) / 2)
+    q = special.ndtri((1 + level) / 2)
     slope = _wald(p, "calibration slope", both[1], both_se[1], q, "1 is right", level)
     return slope, _wald(p, "calibration intercept", shift[0], shift_se[0], q, "0 is right", level)
 

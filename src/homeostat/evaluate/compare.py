@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from homeostat.errors import ConfigError, DataError
 from homeostat.evaluate import bootstrap, delong, multilabel, regression, weighted
@@ -196,7 +196,7 @@ def _comparison(
     level: float,
 ) -> Comparison:
     t = difference / se if se > 0 else (0.0 if difference == 0 else np.inf)
-    reach = float(stats.t.ppf((1 + level) / 2, degrees)) * se
+    reach = float(special.stdtrit(degrees, (1 + level) / 2)) * se
     clustered = len(np.unique(a.subjects)) < len(a)
     return Comparison(
         score=score,
@@ -207,7 +207,7 @@ def _comparison(
         difference=difference,
         low=difference - reach,
         high=difference + reach,
-        p=float(2 * stats.t.sf(abs(t), degrees)),
+        p=float(2 * special.stdtr(degrees, -abs(t))),
         n=len(a),
         subjects=len(np.unique(a.subjects)),
         seeds=(1, 1),

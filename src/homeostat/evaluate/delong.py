@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import special
 
 from homeostat.evaluate.bootstrap import Floats
 
@@ -16,15 +16,20 @@ Labels = NDArray[np.generic]
 def placements(truth: Floats, outputs: Floats) -> tuple[Floats, Floats]:
     """Share of negatives below each positive (m, n1), share of positives above each negative (m, n0).
 
-    By midranks (Sun and Xu 2014, IEEE Signal Processing Letters 21:1389), so O(n log n), and ties count one half.
+    By ranks (Sun and Xu 2014, IEEE Signal Processing Letters 21:1389), so O(n log n), and ties count one half.
     `outputs` is (m, n): m models over the same rows.
     """
-    positive, negative = outputs[:, truth == 1], outputs[:, truth == 0]
-    n1, n0 = positive.shape[1], negative.shape[1]
-    together = stats.rankdata(np.concatenate([positive, negative], axis=1), axis=1)
-    v10 = (together[:, :n1] - stats.rankdata(positive, axis=1)) / n0
-    v01 = 1 - (together[:, n1:] - stats.rankdata(negative, axis=1)) / n1
+    pairs = [(each[truth == 1], each[truth == 0]) for each in outputs]
+    v10 = np.stack([_share_below(negative, positive) for positive, negative in pairs])
+    v01 = np.stack([1 - _share_below(positive, negative) for positive, negative in pairs])
     return v10, v01
+
+
+def _share_below(values: Floats, of: Floats) -> Floats:
+    """Of each number, which share of the values lies below it."""
+    ordered = np.sort(values)
+    sides = np.searchsorted(ordered, of, "left") + np.searchsorted(ordered, of, "right")
+    return np.asarray(sides / (2 * len(values)), np.float64)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def interval(areas: Areas, truth: Floats, level: float = 0.95, model: int = 0) -
     design = variance / float(areas.unclustered[model])
     share = STEADY / (STEADY + degrees)
     steadied = variance ** (1 - share) * (design * _hanley_mcneil(area, n1, n0)) ** share
-    t = stats.t.ppf((1 + level) / 2, degrees)
+    t = special.stdtrit(degrees, (1 + level) / 2)
     centre, reach = np.log(area / (1 - area)), t * np.sqrt(steadied) / (area * (1 - area))
     return _sigmoid(centre - reach), _sigmoid(centre + reach)
 
@@ -106,7 +111,9 @@ def newcombe(area: float, n1: int, n0: int, level: float = 0.95) -> tuple[float,
 
     DeLong's variance of a perfect ranking is zero, which would claim certainty from any sample.
     """
-    z = stats.norm.ppf((1 + level) / 2)
+    from scipy import optimize  # slow to load, and few samples need it
+
+    z = special.ndtri((1 + level) / 2)
 
     def excess(theta: float) -> float:
         return float((area - theta) ** 2 - z**2 * _hanley_mcneil(theta, n1, n0))

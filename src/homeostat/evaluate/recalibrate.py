@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from homeostat.errors import ConfigError, DataError
 from homeostat.evaluate.bootstrap import Floats
@@ -69,6 +69,8 @@ KINDS: Mapping[str, Callable[..., Calibrator]] = {
 
 def temperature(p: Predictions) -> Temperature:
     """The temperature of smallest log loss (not of smallest ECE, which is not smooth in it)."""
+    from scipy import optimize  # slow to load, and most commands need none
+
     z, truth = _logit(_sample(p).output), p.truth
 
     def loss(log_temperature: float) -> float:

@@ -13,7 +13,7 @@ from homeostat.data.splits import Splits
 from homeostat.errors import DataError, Interrupted
 from homeostat.evaluate import predictions
 from homeostat.guards.finite import Finite
-from homeostat.recipes import RECIPES
+from homeostat.recipes import find
 from homeostat.recipes.battery import health
 from homeostat.recipes.battery.config import smoke
 from homeostat.recipes.battery.recipe import recipe, train
@@ -26,7 +26,7 @@ def files(run):
 
 
 def test_the_recipe_is_known_by_name():
-    assert RECIPES["battery"] is recipe
+    assert find("battery") is recipe
 
 
 def test_a_run_leaves_predictions_of_the_model_and_of_every_yardstick(trained):

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import skew
 
 from homeostat.data.ragged import Array
 from homeostat.data.scaling import digest_ids
@@ -90,6 +88,8 @@ class Curves:
 
 def curve(values: Array) -> tuple[Array, Array]:
     """(values, scores) of one variable, both increasing."""
+    from scipy.special import ndtri  # slow to load, and most commands fit no curve
+
     if len(values) == 0 or values.min() == values.max():
         at = float(values[0]) if len(values) else 0.0
         return np.array([at]), np.array([0.0])
@@ -113,4 +113,10 @@ def is_skewed(values: Array) -> bool:
     """Whether the logarithm is the more symmetric view; only of what cannot be negative."""
     if values.min() < 0:
         return False
-    return bool(abs(skew(np.log1p(values))) < abs(skew(values)))
+    return abs(skew(np.log1p(values))) < abs(skew(values))
+
+
+def skew(values: Array) -> float:
+    """Third standardised moment; scipy.stats would take longer to load than all curves to fit."""
+    above = values - values.mean()
+    return float((above**3).mean() / (above**2).mean() ** 1.5)
