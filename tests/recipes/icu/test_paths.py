@@ -1,32 +1,52 @@
-"""Laws of the drawn paths: they show what was hidden from the encoder, in the units of the chart."""
+"""Laws of the drawn paths: a course from admission to the end, and every observation in the units of the chart."""
 
 import numpy as np
 import pytest
+import torch
 
 from homeostat.data.ragged import flat_index
 from homeostat.evaluate import predictions
 from homeostat.recipes.icu import training
-from homeostat.recipes.icu.paths import paths
+from homeostat.recipes.icu.curves import Curves
+from homeostat.recipes.icu.paths import courses, paths
 from homeostat.recipes.icu.recipe import curves_file, smoke
+from homeostat.report.collect import collect
+from homeostat.report.curves import observed
 
 
-def test_a_run_leaves_paths_of_some_stays(trained):
-    made = predictions.read(trained.child("paths").predictions / "valid.parquet")
+@pytest.fixture
+def network(stays):
+    return training.prepared("latent-ode", smoke(), stays, np.arange(160)).eval()
+
+
+def test_a_run_leaves_courses_that_its_report_draws(trained):
+    made = predictions.read(trained.predictions / "curves" / "valid.parquet")
     assert made.kind == "regression"
     assert made.names == ("HR", "NIMAP", "GCS")
-    assert len(set(made.subjects)) > 30
-    assert 0 <= made.time.min() <= made.time.max() <= 48
+    figures = observed(collect(trained.folder).curves[0])
+    assert len(figures) == 9
+    assert "observations" in figures[0].reading
 
 
-def test_hidden_values_come_back_in_their_units(trained, stays, store):
-    from homeostat.recipes.icu.curves import Curves
-
-    network = training.prepared("latent-ode", smoke(), stays, np.arange(160)).eval()
+def test_every_observation_is_shown_in_its_units(network, trained, stays, store):
     made = paths(network, stays, np.array([3]), Curves.load(curves_file(trained)), "valid")
-    assert made is not None
     cells = flat_index(store.ragged("value").offsets, np.array([3]))
     rates = store["value"][cells][store["variable"][cells] == store.meta["variables"].index("HR")]
-    shown = made.targets[:, 0][np.isfinite(made.targets[:, 0])]
-    assert 0 < len(shown) < len(rates)
-    for value in shown:
-        assert np.abs(rates - value).min() == pytest.approx(0, abs=1.5)
+    shown = made.targets[:, made.names.index("HR")]
+    assert np.sort(shown[np.isfinite(shown)]) == pytest.approx(np.sort(rates), abs=1.5)
+    assert set(np.arange(0, 48.5, 0.5)) <= set(np.round(made.time, 4))
+
+
+def test_a_course_is_the_same_at_observed_and_at_even_times(network, stays):
+    batch = stays.gather(np.array([3, 40]))
+    seen, even = courses(network, batch)
+    assert even.shape == (2, 97, stays.variables)
+    first = batch.moments[0][batch.real[0]].numpy() * 96
+    between = np.array([np.interp(first, np.arange(97), even[0, :, k]) for k in range(stays.variables)]).T
+    assert seen[: len(first)] == pytest.approx(between, abs=0.01)
+
+
+def test_a_stay_is_drawn_the_same_in_any_company(network, stays):
+    alone = courses(network, stays.gather(np.array([40])))[1]
+    together = courses(network, stays.gather(np.array([3, 40, 7])))[1]
+    assert torch.from_numpy(together[1]).allclose(torch.from_numpy(alone[0]), atol=1e-5)

@@ -14,7 +14,7 @@ from homeostat.data.splits import Splits
 from homeostat.errors import ConfigError, DataError, Interrupted
 from homeostat.evaluate import predictions
 from homeostat.guards.finite import Finite
-from homeostat.recipes import RECIPES
+from homeostat.recipes import find
 from homeostat.recipes.icu import recipe as recipes
 from homeostat.recipes.icu import training
 from homeostat.recipes.icu.config import Config
@@ -25,7 +25,7 @@ from homeostat.run import create
 
 
 def test_the_recipe_is_known_by_name():
-    assert RECIPES["icu"] is recipe
+    assert find("icu") is recipe
 
 
 def test_sets_make_the_split(trained, store):

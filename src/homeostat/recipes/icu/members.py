@@ -25,7 +25,8 @@ def train(
     if kind == "xgboost":
         from homeostat.recipes.icu import trees  # slow to load, and most commands need none
 
-        grown = trees.grow(cohort, rows, config.fit.seed, trees_file(run))
+        with run.active():
+            grown = trees.grow(cohort, rows, config.fit.seed, trees_file(run))
         return lambda stays, asked: trees.probabilities(grown, stays, asked)
     network = training.train_network(kind, config, cohort, rows, valid, unlabelled, run)
     return lambda stays, asked: training.probabilities(network, stays, asked)

@@ -1,4 +1,4 @@
-"""What does the latent path show of a stay? Observations that were hidden from the encoder, beside what it expected."""
+"""What does the latent path show of a stay? Its course, every half hour and where something was observed."""
 
 from __future__ import annotations
 
@@ -11,51 +11,57 @@ from homeostat.data.ragged import Array
 from homeostat.evaluate.predictions import Predictions
 from homeostat.recipes.icu.cohort import HOURS, Batch, Cohort
 from homeostat.recipes.icu.curves import Curves
-from homeostat.recipes.icu.hiding import hider
 from homeostat.recipes.icu.latent import LatentOde
 
 SHOWN = ("HR", "NIMAP", "GCS", "Temp", "Glucose")
 MOST_VARIABLES = 3
-MOST_STAYS = 40
-HIDDEN = 0.4
+MOST_STAYS = 3
+EVERY_H = 0.5
 
 
-def paths(network: LatentOde, cohort: Cohort, rows: Array, curves: Curves, split: str) -> Predictions | None:
-    """Hidden observations of up to three variables of the first stays; nothing where none was hidden."""
-    batch = hide(cohort.gather(rows[:MOST_STAYS]))
-    with torch.no_grad():
-        expected = network(batch, reconstruct=True).expected
+def paths(network: LatentOde, cohort: Cohort, rows: Array, curves: Curves, split: str) -> Predictions:
+    """Up to three variables of the first stays, whoever they are; truth where one was observed."""
+    batch = cohort.gather(rows[:MOST_STAYS])
     names = [name for name in (*SHOWN, *curves.names) if name in curves.names]
     names = list(dict.fromkeys(names))[:MOST_VARIABLES]
     places = [curves.names.index(name) for name in names]
-    chosen = (~batch.seen & torch.isin(batch.variable, torch.tensor(places))).numpy()
-    owner, step = batch.owner.numpy()[chosen], batch.step.numpy()[chosen]
-    if not len(owner):
-        return None
-    moment, row = np.unique(np.stack([owner, step]), axis=1, return_inverse=True)
-    truth = np.full((moment.shape[1], len(names)), np.nan)
-    shown = np.zeros(truth.shape)
-    variable = batch.variable.numpy()[chosen]
+    seen, even = courses(network, batch)
+    truth = np.full((int(batch.real.sum()), len(names)), np.nan)
+    before = np.concatenate([[0], np.cumsum(batch.real.sum(1).numpy())])
+    variable, value = batch.variable.numpy(), batch.value.numpy()
+    moment = before[batch.owner.numpy()] + batch.step.numpy()
     for column, place in enumerate(places):
         own = variable == place
-        truth[row[own], column] = curves.inverse(batch.value.numpy()[chosen][own], place)
-        shown[row[own], column] = curves.inverse(expected.numpy()[chosen][own], place)
-    stays = [cohort.ids[rows[place]] for place in moment[0]]
+        truth[moment[own], column] = curves.inverse(value[own], place)
+    stay, at = (part.numpy() for part in batch.real.nonzero(as_tuple=True))
+    hours = batch.moments.numpy()[stay, at] * HOURS
+    grid_stay = np.repeat(np.arange(len(batch.ids)), even.shape[1])
+    told = np.concatenate([seen, even.reshape(-1, even.shape[2])])[:, places]
+    stays = [cohort.ids[rows[place]] for place in (*stay, *grid_stay)]
     return Predictions.build(
         "regression",
         "test" if split == "test" else "valid",
-        ids=[f"{stay}@{step}" for stay, step in zip(stays, moment[1], strict=True)],
+        ids=[f"{name}@{row}" for row, name in enumerate(stays)],
         subjects=stays,
         names=names,
-        targets=truth,
-        outputs=shown,
-        time=batch.moments.numpy()[moment[0], moment[1]] * HOURS,
+        targets=np.concatenate([truth, np.full((len(grid_stay), len(names)), np.nan)]),
+        outputs=np.stack([curves.inverse(told[:, k], place) for k, place in enumerate(places)], axis=1),
+        time=np.concatenate([hours, np.tile(half_hours() * HOURS, len(batch.ids))]),
         model="latent-ode",
         time_unit="h",
     )
 
 
-def hide(batch: Batch) -> Batch:
-    """In every stay, not in some: here hiding serves to show, not to teach."""
-    draws = [hider(0, HIDDEN, 0.0)(batch, epoch).seen for epoch in range(2)]
-    return replace(batch, seen=draws[0] & draws[1])
+def courses(network: LatentOde, batch: Batch) -> tuple[Array, Array]:
+    """All variables at the real moments of all stays (one after the other), and every half hour (B, T, V)."""
+    grid = torch.from_numpy(half_hours()).expand(len(batch.ids), -1)
+    even = replace(batch, moments=grid, real=torch.ones(grid.shape, dtype=torch.bool))
+    with torch.no_grad():
+        start, _ = network.encoder(batch)
+        seen, regular = (network.decoder(network.solve(start, times)[0].own) for times in (batch, even))
+    return seen.numpy(), regular.view(len(batch.ids), grid.shape[1], -1).numpy()
+
+
+def half_hours() -> Array:
+    """In the model's time, from admission to the hour at which the question is asked."""
+    return np.linspace(0, 1, round(HOURS / EVERY_H) + 1, dtype=np.float32)

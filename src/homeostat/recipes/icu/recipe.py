@@ -18,7 +18,7 @@ from homeostat.data.splits import Splits, by_subject, predefined
 from homeostat.data.store import Explanation, Store
 from homeostat.engine.export import best_weights
 from homeostat.engine.state import load_weights
-from homeostat.evaluate import ledger, summary
+from homeostat.evaluate import ledger
 from homeostat.evaluate import predictions as prediction_files
 from homeostat.evaluate.predictions import Predictions
 from homeostat.recipes.icu import case as cases
@@ -123,15 +123,13 @@ def train_one(kind: Member, config: Config, run: Run, data: Data) -> None:
 
 
 def write_paths(config: Config, run: Run, data: Data) -> None:
-    """A child run whose report draws what the path shows of some stays."""
+    """What the report draws of the first stays of the last part."""
     network = training.build("latent-ode", config, data.cohort.variables, data.cohort.static.shape[1])
     load_weights(network, best_weights(run))
     assert isinstance(network, LatentOde)
-    child = members.inside(run, "paths")
-    with child.active():
-        made = paths(network.eval(), data.cohort, data.rows("valid"), Curves.load(curves_file(run)), "valid")
-        if made is not None:
-            prediction_files.write(made, child.predictions / "valid.parquet")
+    part = parts(data)[-1]
+    made = paths(network.eval(), data.cohort, data.rows(part), Curves.load(curves_file(run)), part)
+    prediction_files.write(made, run.predictions / "curves" / f"{part}.parquet")
 
 
 def train_stack(config: Config, run: Run, data: Data) -> None:
@@ -232,16 +230,18 @@ def predict(config: Config, run: Run, data: Path, out: Path) -> None:
 
 def scores(folder: Path) -> Mapping[str, Any]:
     """Scores with intervals, the model's own first, then its yard-sticks'."""
+    from homeostat.evaluate import summary  # slow to load, and most commands need no statistics
+
     run = open_run(folder)
     model = run.config()["config"]["model"]
     files = sorted(run.predictions.glob("*.parquet"), key=lambda path: (len(path.stem), path.stem))
     return summary.summarise(files, ledger_file=folder / ledger.FILE, settings=summary.Settings(model=model))
+
+
 def case(config: Config, run: Run, store: Store) -> Case:
     """For the doctor: the untrained network on the training stays of this run."""
     data, scalers = load(config, run, store), (Scaler.load(static_file(run)), Curves.load(curves_file(run)))
     return cases.case(config, run, data.cohort, data.splits, scalers)
-
-
 
 
 def smoke() -> Config:
@@ -253,8 +253,11 @@ def smoke() -> Config:
 
 
 def demo() -> Config:
-    """About a minute on the simulated cohort."""
-    return replace(Config(hidden_dim=128, batch_size=64), fit=replace(Config().fit, epochs=12))
+    """Half a minute on the simulated cohort."""
+    fit = Config().fit
+    # A hundred steps: an average over as many would still hold the untrained weights.
+    fit = replace(fit, epochs=8, optim=replace(fit.optim, average=0.95))
+    return replace(Config(hidden_dim=128, batch_size=64), fit=fit)
 
 
 recipe = Recipe(
@@ -267,6 +270,6 @@ recipe = Recipe(
     predict=predict,
     scores=scores,
     simulate=simulate,
-    presets={"smoke": smoke, "demo": demo},
     case=case,
+    presets={"smoke": smoke, "demo": demo},
 )

@@ -179,11 +179,11 @@ def write_record(folder: Path, patient: Patient, rows: list[tuple[int, str, str]
 
 
 def simulate(folder: Path, seed: int, *, stays: Mapping[str, int] | None = None) -> None:
-    """set-a, set-b and their outcomes as the challenge has them, and what is true under `truth/`."""
+    """set-a, -b, -c and their outcomes as the challenge has them, and what is true under `truth/`."""
     (folder / "truth").mkdir(parents=True, exist_ok=True)
     next_record = FIRST_RECORD
     courses, truths = [], []
-    for group, size in (stays or {"a": 600, "b": 300}).items():
+    for group, size in (stays or {"a": 800, "b": 300, "c": 500}).items():
         (folder / f"set-{group}").mkdir(exist_ok=True)
         patients = [draw_patient(seed, record) for record in range(next_record, next_record + size)]
         outcomes = []
