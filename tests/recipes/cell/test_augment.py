@@ -150,6 +150,16 @@ def test_a_volume_is_turned_only_where_it_fits(sides, is_time, number):
     assert len({tuple(one.flatten().tolist()) for one in seen}) == number
 
 
+@pytest.mark.parametrize(("sides", "is_time"), [((6, 7, 9), False), ((8, 5, 5), True)])
+def test_the_nearest_voxel_is_the_one_that_grid_sample_takes(sides, is_time):
+    volume = torch.rand(64, 2, *sides)
+    matrix = augment.draw(AugmentConfig(shift=0.3), 0, 0, list(range(64)), sides, is_time=is_time).matrix
+    grid = torch.nn.functional.affine_grid(matrix, list(volume.shape), align_corners=False)
+    expected = torch.nn.functional.grid_sample(volume, grid, mode="nearest", align_corners=False)
+    differs = augment.nearest(matrix, volume) != expected
+    assert differs.float().mean() < 1e-3, "no more than places half-way between two voxels"
+
+
 def test_organs_keep_lying_as_they_lie_and_are_mirrored():
     config = AugmentConfig(rotation_deg=0, zoom=0, shift=0, gain=0)
     volume = cubes(1, 1, 4)

@@ -141,11 +141,34 @@ def apply(change: Change, volume: Tensor, kind: Kind) -> Tensor:
         moved = brightened(moved, change.gain, change.noise)
     elif kind == "grey":
         moved = moved * change.gain[:, None, None, None, None]
-    grid = functional.affine_grid(change.matrix.to(moved.device), list(moved.shape), align_corners=False)
+    if kind == "grey":
+        grid = functional.affine_grid(change.matrix.to(moved.device), list(moved.shape), align_corners=False)
+        return functional.grid_sample(moved, grid, padding_mode="zeros", align_corners=False)
     # The nearest voxel keeps counts whole and their noise Poisson, where interpolation would average it away, and a
     # mask a mask.
-    mode = "bilinear" if kind == "grey" else "nearest"
-    return functional.grid_sample(moved, grid, mode=mode, padding_mode="zeros", align_corners=False)
+    return nearest(change.matrix.to(moved.device), moved)
+
+
+def nearest(matrix: Tensor, volume: Tensor) -> Tensor:
+    """What `grid_sample` gives in its mode of that name, in half the time: all channels share one place to look up."""
+    sides = torch.tensor(volume.shape[:1:-1], device=volume.device)  # x, y, z, as the matrix counts
+    half = sides / 2
+    # Voxels and not [-1, 1]; a frame of zeros one voxel wide takes what is looked up outside.
+    scaled = matrix * half[:, None]
+    lines = [
+        scaled[:, :, axis, None] * ((torch.arange(int(n), device=volume.device) * 2 + 1) / n - 1)
+        for axis, n in enumerate(sides)
+    ]
+    lines[2] = lines[2] + (scaled[:, :, 3] + half - 0.5)[:, :, None]
+    index, stride = torch.zeros(1, dtype=torch.int32, device=volume.device), 1
+    for axis, n in enumerate(sides.tolist()):
+        x, y, z = (line[:, axis] for line in lines)
+        place = (z[:, :, None] + y[:, None, :])[..., None] + x[:, None, None, :]
+        index = place.round_().clamp_(-1, n).int().add_(1).mul_(stride).add_(index)
+        stride *= n + 2
+    framed = functional.pad(volume, (1,) * 6).flatten(2)
+    looked_up = index.long().flatten(1)[:, None].expand(-1, volume.shape[1], -1)
+    return framed.gather(2, looked_up).view_as(volume)
 
 
 def equalised(change: Change, counts: Tensor, levels: tuple[float, float]) -> Change:
