@@ -51,8 +51,14 @@ def _same_start_same_end() -> Iterator[None]:
     assert not changed, f"The test left these changed for every test after it: {', '.join(changed)}"
 
 
-# Set by pytest itself, and by torch when its first optimiser is made.
-_NOT_OURS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
+# Set by pytest itself, by torch when its first optimiser is made, and by polars and OpenMP when they are loaded.
+_NOT_OURS = (
+    "PYTEST_CURRENT_TEST",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "_RJEM_MALLOC_CONF",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
+)
 
 
 def _process_settings() -> dict[str, object]:
