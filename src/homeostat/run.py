@@ -40,10 +40,12 @@ _UNTRAINED = re.compile(r"\w+-0+\.ckpt")
 class Run:
     """A folder of files about one training. Compose runs by `run.child(name)`."""
 
-    def __init__(self, folder: Path, *, writes: bool = True) -> None:
+    def __init__(self, folder: Path, *, writes: bool = True, origin: Path | None = None) -> None:
         self.folder = folder
         self._writes = writes
         """False for the further processes of one training: they compute, and the first one writes."""
+        self._origin = origin or folder
+        """Where the checkpoints are; another folder than this one for a shadow."""
         self._status: dict[str, Any] = {}
         self._journal: IO[str] | None = None
         self._beat = 0.0
@@ -86,7 +88,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
+        return self._origin / "checkpoints"
 
     @property
     def predictions(self) -> Path:
@@ -110,12 +112,31 @@ class Run:
             raise RunError(f"A child run cannot be called {name!r}. Use letters, digits and . _ = - only.")
         folder = self.folder / "children" / name
         _make_folder(folder)
-        return Run(folder, writes=self._writes)
+        return self._inner(folder)
 
     def children(self) -> list[Run]:
         """All runs inside this one, by name."""
         folder = self.folder / "children"
-        return [Run(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+        return (
+            [self._inner(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+            if folder.is_dir()
+            else []
+        )
+
+    def _inner(self, folder: Path) -> Run:
+        return Run(folder, writes=self._writes, origin=self._origin / "children" / folder.name)
+
+    def follower(self) -> Run:
+        """This run for a further process of its training, which leaves journal and status to the first."""
+        return Run(self.folder, writes=False, origin=self._origin)
+
+    def shadow(self, folder: Path) -> Run:
+        """This run for a further process of its recipe, which writes whole files: a copy that nobody reads again.
+
+        Checkpoints are not copied: those of the run itself are read.
+        """
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(self.checkpoints.name))
+        return Run(folder, writes=False, origin=self._origin)
 
     # What is written while the run is alive.
     @contextmanager

@@ -230,6 +230,33 @@ def test_train_with_resume_continues_the_run_it_would_have_made(
     assert "was made with other settings (hidden_dim: 16 -> 8)" in err
 
 
+def test_torchrun_starts_the_same_words_again_after_a_process_died(
+    homeostat: Homeostat, cohort: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", "curve", "--data", cohort, "--run", trained, "--epochs", 3)
+    assert homeostat(*words)[0] == 2
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert homeostat(*words)[0] == 0
+    assert Run(trained).status()["step"] == 15
+    assert len(list(Run(trained).events("resume"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ((), "Under torchrun name the run with --run FOLDER"),
+        (("--run", "a", "--detach"), "--detach is not for torchrun"),
+    ],
+)
+def test_what_torchrun_cannot_do_is_said_at_once(
+    homeostat: Homeostat, cohort: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    code, _, err = homeostat("train", "curve", "--data", cohort, *flags)
+    assert code == 2
+    assert sentence in err
+
+
 def test_a_time_budget_ends_with_code_5_and_the_way_on(
     homeostat: Homeostat, cohort: Path, tmp_path: Path
 ) -> None:

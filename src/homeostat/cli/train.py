@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import platform
-import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,8 +18,12 @@ import tyro
 import homeostat
 from homeostat import console
 from homeostat.cli import flags, judge
+from homeostat.cli.environment import environment
 from homeostat.config import differences, from_plain, to_plain
-from homeostat.engine import interrupt
+from homeostat.engine import device as devices
+from homeostat.engine import distributed, interrupt
+from homeostat.engine.device import DeviceName
+from homeostat.engine.distributed import World
 from homeostat.errors import ConfigError, RunError
 from homeostat.recipes import find
 from homeostat.recipes.recipe import Recipe
@@ -73,9 +77,13 @@ def train(words: Sequence[str]) -> None:
     """Make a run and train it."""
     recipe, rest = flags.recipe_first("train", words)
     options, config = parse(recipe, rest)
-    budget_s = None if options.stop_after is None else interrupt.seconds(options.stop_after)
+    if distributed.is_asked_for() and options.run is None:
+        raise ConfigError(
+            "Under torchrun name the run with --run FOLDER: every process, and a restart, has to find it."
+        )
     if options.resume:
-        _start(again(recipe, config, options.run), options.detach, budget_s, options.stop_after)
+        folder = newest(recipe) if options.run is None else options.run
+        _go(lambda: again(recipe, config, folder), folder, config.fit.device, options)
         return
     if options.data is None:
         raise ConfigError(
@@ -84,21 +92,27 @@ def train(words: Sequence[str]) -> None:
     if not options.data.exists():
         raise ConfigError(f"--data {options.data} does not exist.")
     folder = named(Path("runs"), recipe.name) if options.run is None else options.run
-    _start(
-        begin(recipe, config, folder, options.data, options.stores),
-        options.detach,
-        budget_s,
-        options.stop_after,
-    )
+    data = options.data
+
+    def make() -> Run:
+        # torchrun starts all processes again, with the same words, after one of them died.
+        if distributed.is_restart() and folder.exists():
+            return again(recipe, config, folder)
+        return begin(recipe, config, folder, data, options.stores)
+
+    _go(make, folder, config.fit.device, options)
 
 
-def again(recipe: Recipe[Any], config: Any, folder: Path | None) -> Run:
+def newest(recipe: Recipe[Any]) -> Path:
+    """The run of this recipe in runs/ that was made last."""
+    made = [one for one in find_all(Path("runs")) if one.config().get("recipe") == recipe.name]
+    if not made:
+        raise RunError(f"There is no run of {recipe.name} in runs/ to resume. Name it with --run FOLDER.")
+    return made[-1].folder
+
+
+def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
     """A run that was made with this configuration, extended if more epochs are asked for now."""
-    if folder is None:
-        made = [one for one in find_all(Path("runs")) if one.config().get("recipe") == recipe.name]
-        if not made:
-            raise RunError(f"There is no run of {recipe.name} in runs/ to resume. Name it with --run FOLDER.")
-        folder = made[-1].folder
     continued = open_run(folder)
     if continued.is_alive():
         raise RunError(f"{folder} is running. Follow it with `homeostat logs -f {folder}`.")
@@ -134,13 +148,18 @@ def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Pa
 def resume(words: Sequence[str]) -> None:
     """Continue a run, perhaps to another number of epochs."""
     options = flags.parse(ResumeOptions, words, "homeostat resume", "Continue a run.")
-    continued = open_run(options.run)
-    if continued.is_alive():
-        raise RunError(f"{options.run} is running. Follow it with `homeostat logs -f {options.run}`.")
-    budget_s = None if options.stop_after is None else interrupt.seconds(options.stop_after)
-    if options.epochs is not None:
-        extend(continued, options.epochs)
-    _start(continued, options.detach, budget_s, options.stop_after)
+    plain = open_run(options.run).config()
+    config = from_plain(find(plain["recipe"]).config, plain["config"])
+
+    def make() -> Run:
+        continued = open_run(options.run)
+        if continued.is_alive():
+            raise RunError(f"{options.run} is running. Follow it with `homeostat logs -f {options.run}`.")
+        if options.epochs is not None:
+            extend(continued, options.epochs)
+        return continued
+
+    _go(make, options.run, config.fit.device, options)
 
 
 def extend(run: Run, epochs: int) -> None:
@@ -172,24 +191,54 @@ def parse(recipe: Recipe[Any], words: Sequence[str]) -> tuple[Options, Any]:
     return parsed.options, parsed.config
 
 
+def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Options | ResumeOptions) -> None:
+    """Make the run and train it; under torchrun the first process makes it, and all train."""
+    budget_s = None if options.stop_after is None else interrupt.seconds(options.stop_after)
+    if options.detach and distributed.is_asked_for():
+        raise ConfigError("--detach is not for torchrun, which stays with its processes. Leave it out.")
+    with distributed.joined(devices.choose(device)[0]) as world:
+        run = world.first_then_others(lambda: make() if world.is_first else open_run(folder))
+        if options.detach:
+            _detach(run, options.stop_after)
+        elif world.is_first:
+            _start(run, budget_s)
+        else:
+            with contextlib.redirect_stdout(None):  # the first process tells
+                execute(run, budget_s)
+
+
 def execute(run: Run, budget_s: float | None = None) -> None:
     """Prepare the data and train, in this process, until done or asked to stop."""
     plain = run.config()
     recipe = find(plain["recipe"])
     config = from_plain(recipe.config, plain["config"])
-    with interrupt.listening(budget_s):
-        with run.active():
-            store = recipe.prepare(config, Path(plain["data"]), Path(plain["stores"]))
+    world = distributed.join(devices.choose(config.fit.device)[0])
+    with interrupt.listening(budget_s), _own_part(run, world) as mine:
+        with mine.active():
+            store = world.first_then_others(
+                lambda: recipe.prepare(config, Path(plain["data"]), Path(plain["stores"]))
+            )
             for sentence in (*store.explanation, *store.report()):
                 console.say(sentence)
-            recipe.train(config, run, store)
-        judge.refresh(run)  # afterwards: a report tells how the run ended
+            recipe.train(config, mine, store)
+            world.wait()
+        if world.is_first:
+            judge.refresh(run)  # afterwards: a report tells how the run ended
 
 
-def _start(run: Run, is_detached: bool, budget_s: float | None, budget: str | None) -> None:
-    if is_detached:
-        _detach(run, budget)
-        return
+@contextlib.contextmanager
+def _own_part(run: Run, world: World) -> Iterator[Run]:
+    """The run for the first process. For each of the others a copy: recipes write files, and one writer is enough."""
+    with contextlib.ExitStack() as stack:
+        mine = run
+        if not world.is_first:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="homeostat-process-"))
+            mine = run.shadow(Path(scratch) / run.name)
+        world.wait()  # the first one writes when all have their copy
+        yield mine
+
+
+def _start(run: Run, budget_s: float | None) -> None:
     console.say(f"Run {run.folder}")
     try:
         execute(run, budget_s)
@@ -210,7 +259,7 @@ def _detach(run: Run, budget: str | None) -> None:
         raise ConfigError(
             "--detach needs Linux or macOS. Leave it out, and start the run in a terminal of its own."
         )
-    command = [sys.executable, "-m", "homeostat.cli", "resume", str(run.folder.absolute())]
+    command = [sys.executable, "-m", "homeostat", "resume", str(run.folder.absolute())]
     command += [] if budget is None else ["--stop-after", budget]
     with run.console_file.open("ab") as output:
         process = subprocess.Popen(
@@ -221,35 +270,3 @@ def _detach(run: Run, budget: str | None) -> None:
     console.say(
         f"Next: homeostat logs -f {run.folder}, homeostat status {run.folder}, homeostat stop {run.folder}"
     )
-
-
-def environment() -> dict[str, Any]:
-    """What else a number may depend on: versions, code, machine."""
-    import numpy
-    import torch
-
-    return {
-        "homeostat": homeostat.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "git": _git(),
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "command": sys.argv,
-    }
-
-
-def _git() -> str | None:
-    """Commit of the code, with a + if it was changed since; None for an installed package."""
-    try:
-        where = Path(homeostat.__file__).parent
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=40"],
-            cwd=where, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -23,11 +24,19 @@ def choose(name: DeviceName) -> tuple[torch.device, str]:
         )
     if name == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device mps was asked for, but this machine has none. Use --device auto.")
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        own = _own_cuda()
+        return own, "asked for" if name == "cuda" else f"found {torch.cuda.get_device_name(own)}"
     if name != "auto":
         return torch.device(name), "asked for"
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device()), f"found {torch.cuda.get_device_name()}"
     return torch.device("cpu"), "no CUDA device found"
+
+
+def _own_cuda() -> torch.device:
+    """The current device; under torchrun each process of a machine takes its own."""
+    if "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def move(batch: B, device: torch.device) -> B:

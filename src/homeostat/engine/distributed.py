@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from homeostat.data.batches import Indices
 from homeostat.engine import memory
+from homeostat.errors import HomeostatError
 
 T = TypeVar("T")
+
+# The first process prepares data and evaluates alone; that it is dead, torchrun notices by itself.
+PATIENCE = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -54,16 +60,60 @@ class World:
         distributed.broadcast_object_list(box)
         return box[0]
 
+    def first_then_others(self, work: Callable[[], T]) -> T:
+        """Do what must be begun by one process, such as making a folder; an error of the first is that of all."""
+        if self.size == 1:
+            return work()
+        made: list[T] = []
+        refused: HomeostatError | None = None
+        if self.is_first:
+            try:
+                made.append(work())
+            except HomeostatError as error:
+                refused = error
+        refused = self.from_first(refused)
+        if refused is not None:
+            raise refused
+        return made[0] if made else work()
+
+    def share_statistics(self, model: nn.Module) -> None:
+        """Give all the first one's buffers: each has seen only its own part of the batches."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, 0)
+
     def wait(self) -> None:
         """Go on when all processes are here."""
         if self.size > 1:
             distributed.barrier()
 
 
+def is_asked_for() -> bool:
+    """Say whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def is_restart() -> bool:
+    """Say whether torchrun has started the same command before and a process of it died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
 def join(device: torch.device) -> World:
     """Join the processes that torchrun started; alone, there is nothing to join."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not is_asked_for():
         return World()
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     return World(distributed.get_rank(), distributed.get_world_size())
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """Join for a while, and leave again who joined here."""
+    is_in = distributed.is_initialized()
+    world = join(device)
+    try:
+        yield world
+    finally:
+        if world.size > 1 and not is_in:
+            distributed.destroy_process_group()

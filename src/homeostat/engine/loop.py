@@ -166,6 +166,8 @@ class Loop(Generic[B]):
         state, began = self.state, time.perf_counter()
         self._tell(self._readout.flush())
         models = [state.model] if state.average is None else [state.model, state.average]
+        for model in models:
+            self._world.share_statistics(model)
         before = [vitals.state_of(model) for model in models] if state.guards else []
         if self._world.size == 1:
             scores = self._interrupt.abortable(self._scores)

@@ -39,7 +39,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
     world = distributed.join(device)
     plan = Plan(settings, len(task.batches), task.direction)
     with ExitStack() as stack:
-        run = run if world.is_first else Run(run.folder, writes=False)
+        run = run if world.is_first else run.follower()
         stack.enter_context(run.active())
         stack.enter_context(randomness.borrowed(device))
         task.model.to(device)
@@ -62,6 +62,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         stack.callback(loop.close)
         heal.take_effect(loop)
         yield loop
+        world.wait()  # the last save is on the disk: whoever reads it next may be another process
 
 
 def _restore(saver: Saver, state: State, world: World) -> list[str]:

@@ -1,0 +1,45 @@
+"""What else may a number depend on? Versions, code and machine, as environment.json keeps them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import homeostat
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit of the code, host and command line."""
+    import numpy
+    import torch
+
+    return {
+        "homeostat": homeostat.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "git": _git(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "command": sys.argv,
+    }
+
+
+def _git() -> str | None:
+    """Commit of the code, with a + if it was changed since; None for an installed package."""
+    try:
+        where = Path(homeostat.__file__).parent
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40"],
+            cwd=where, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
