@@ -18,7 +18,7 @@ import numpy as np
 
 from homeostat.audits.batch import at_rest
 from homeostat.data.batches import Indices
-from homeostat.engine import checkpoint, memory
+from homeostat.engine import checkpoint, memory, precision
 from homeostat.engine import device as devices
 from homeostat.errors import Halted
 from homeostat.guards.base import Alarm, Event
@@ -32,6 +32,8 @@ MOST, MOST_OF_A_KIND = 8, 3
 CULPRIT = 50.0
 # A data set of which more than this is in quarantine is not the one that was to be learnt.
 QUARANTINE = 0.05
+# What only the task itself can do, by a function in `Task.remedies`.
+BY_TASK = ("loosen_tolerance", "change_solver")
 GOOD = 3
 """Evaluations without an alarm that are kept."""
 
@@ -53,7 +55,7 @@ def curable(
             continue
         action = alarm.remedy.action
         used = sum(note["action"] == action for note in remedies)
-        if used < MOST_OF_A_KIND and (action != "loosen_tolerance" or action in known):
+        if used < MOST_OF_A_KIND and (action not in BY_TASK or action in known):
             return alarm
     return None
 
@@ -110,6 +112,7 @@ def apply(loop: Loop[Any], sick: Sick) -> None:
         "rows": [],
         "rate": 1.0,
         "factor": remedy.factor,
+        "region": remedy.region,
         "to": state.step,
     }
     earlier = list(state.remedies)
@@ -134,11 +137,24 @@ def take_effect(loop: Loop[Any]) -> None:
     """Bring what is not read from the State at every step in line with it: after a remedy, and after a resume."""
     settings, remedies = loop.plan.settings, loop.state.remedies
     loop.plan = replace(loop.plan, settings=replace(settings, epochs=epochs(loop.planned_epochs, remedies)))
-    if any(note["action"] == "precision" for note in remedies):
-        loop.use_fp32()
-    for note in remedies:
-        if note["action"] == "loosen_tolerance":
-            loop.task.remedies["loosen_tolerance"](note["factor"])
+    for note in remedies[loop.healed :]:  # each takes effect once in a process
+        if note["action"] == "precision":
+            _raise_to_fp32(loop, note["region"])
+        if note["action"] in BY_TASK:
+            loop.task.remedies[note["action"]](note["factor"])
+    loop.healed = len(remedies)
+
+
+def _raise_to_fp32(loop: Loop[Any], region: str) -> None:
+    """That part of the model, or everything for an empty name."""
+    if not region:
+        loop.precision = replace(loop.precision, regions=())
+        return
+    for model in (loop.task.model, loop.state.average):
+        if model is not None and "forward" not in vars(
+            model.get_submodule(region)
+        ):  # else it is in fp32 already
+            loop.undo.append(precision.protect(model, (region,), loop.device))
 
 
 def _culprits(loop: Loop[Any], event: Event, whole: bool) -> list[int]:
@@ -209,8 +225,9 @@ def _sentence(note: Mapping[str, Any]) -> str:
         "skip_batch": f"{len(note['rows'])} rows are put in quarantine",
         "rollback": f"went back to step {note['to']}",
         "lower_lr": "the learning rate is lowered",
-        "precision": "everything is computed in fp32 from here on",
+        "precision": f"{note['region'] or 'everything'} is computed in fp32 from here on",
         "loosen_tolerance": f"tolerances are {note['factor']:g} times as wide",
+        "change_solver": "another solver takes over",
         "smaller_pieces": "batches are cut into more pieces",
         "extend": f"{note['factor']:g} times as many epochs",
         "stop": "training ends here; the best state is kept",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -53,7 +53,7 @@ class Loop(Generic[B]):
         world: World,
     ) -> None:
         self.task, self.plan, self.state, self.saver = task, plan, state, saver
-        self.watch, self._interrupt, self._precision, self._world = watch, interrupt, precision, world
+        self.watch, self._interrupt, self.precision, self._world = watch, interrupt, precision, world
         self.device = precision.device
         self.planned_epochs = plan.settings.epochs
         self._parameters = optim.trainable(state.optimizer)
@@ -64,6 +64,8 @@ class Loop(Generic[B]):
         self._is_first_step = True
         self._is_sound = True
         self._agreed_stop = ""
+        self.healed, self.undo = 0, list[Callable[[], None]]()
+        """Remedies of the State that have taken effect in this process, and what takes them back from the model."""
 
     @property
     def stops(self) -> str:
@@ -77,14 +79,9 @@ class Loop(Generic[B]):
 
     def rewind(self) -> None:
         """Forget what was under way: the next step is that of the State."""
-        self.close()
-        self._stream = None
+        self._drop_stream()
         self._readout.forget()
         self.watch.rewind(self.state.step)
-
-    def use_fp32(self) -> None:
-        """Compute everything in fp32 from here on."""
-        self._precision = replace(self._precision, regions=())
 
     def step(self) -> None:
         """One optimiser step. A guard that halts is heard before the update where the device allows it."""
@@ -142,7 +139,7 @@ class Loop(Generic[B]):
         randomness.reseed(self.device, self.plan.settings.seed, "step", self.state.step)
         wants_stop = bool(self._interrupt.reason)
         measured = gradient.compute(
-            self.task, pieces, self._parameters, self._precision, self._world, wants_stop
+            self.task, pieces, self._parameters, self.precision, self._world, wants_stop
         )
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         norm = optim.clip(gradients, self.plan.settings.optim.clip)
@@ -192,7 +189,7 @@ class Loop(Generic[B]):
         modes = [(part, part.training) for part in model.modules()]
         randomness.reseed(self.device, self.plan.settings.seed, "score", self.state.step)
         try:
-            with torch.no_grad(), self._precision.forward():
+            with torch.no_grad(), self.precision.forward():
                 return {name: float(value) for name, value in self.task.score(model.eval()).items()}
         finally:
             for part, mode in modes:  # not model.train(): a frozen part may have been left in eval on purpose
@@ -292,6 +289,12 @@ class Loop(Generic[B]):
             yield rows, list(zip(made, sizes, strict=True))
 
     def close(self) -> None:
-        """End the thread that gathers ahead."""
+        """End the thread that gathers ahead, and leave the model as it was."""
+        self._drop_stream()
+        for undo in reversed(self.undo):
+            undo()
+
+    def _drop_stream(self) -> None:
         if isinstance(self._stream, Generator):
             self._stream.close()
+        self._stream = None

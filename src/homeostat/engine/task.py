@@ -54,7 +54,7 @@ class Task(Generic[B]):
     direction: Literal["max", "min"]
     groups: tuple[Group, ...] = ()
     remedies: Mapping[str, Callable[[float], None]] = field(default_factory=dict)
-    """What the task itself can do under --heal, by the name of the remedy: {"loosen_tolerance": widen} is called with
-    the factor, once after the alarm and once after every resume."""
+    """What the task itself can do under --heal, by the name of the remedy: {"loosen_tolerance": widen, "change_solver":
+    exchange}. Called with the factor of the remedy, once after the alarm and once after every resume."""
     islands: tuple[str, ...] = ()
     """Prefixes of submodules that stay in fp32 whatever the precision plan says."""

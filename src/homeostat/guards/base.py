@@ -72,6 +72,7 @@ class Remedy:
         "skip_batch",
         "precision",
         "loosen_tolerance",
+        "change_solver",
         "smaller_pieces",
         "extend",
         "stop",

@@ -45,7 +45,7 @@ class Scaler(AbstractGuard):
                 "convolutions and small batch statistics overflow first."
             ),
             numbers={"skipped": len(self._skips), "scale": scale},
-            remedy=Remedy(action="precision", region="all"),
+            remedy=Remedy(action="precision"),
         )
 
     @staticmethod

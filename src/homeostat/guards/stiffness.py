@@ -14,7 +14,8 @@ from homeostat.guards.baseline import WARM, Baseline
 GROWTH = 3.0
 # More than one rejected step per accepted one means that the controller cannot find a step size.
 REJECTED = 0.5
-IN_A_ROW = 10
+# Told at the first, and once more if it goes on after the first advice was, or was not, taken.
+IN_A_ROW, STILL = 10, 50
 
 
 class Stiffness(AbstractGuard):
@@ -27,6 +28,7 @@ class Stiffness(AbstractGuard):
         self._grown = 0
         self._rejected = 0
         self._told: list[str] = []
+        """Signs that were told, once for each time."""
 
     def watch(self, event: Event) -> Alarm | None:
         if event.kind != "step" or not event.numbers:
@@ -35,7 +37,7 @@ class Stiffness(AbstractGuard):
         rejected, steps = _named(event, "rejected"), _named(event, "solver_steps")
         if rejected is not None and steps:
             self._rejected = self._rejected + 1 if rejected > REJECTED * steps else 0
-            if self._rejected == IN_A_ROW and "rejected" not in self._told:
+            if self._is_due("rejected", self._rejected):
                 return self._alarm(
                     event, "rejected", f"{rejected:.0f} of {steps:.0f} solver steps are rejected"
                 )
@@ -47,18 +49,23 @@ class Stiffness(AbstractGuard):
             return None
         usual = self._first.centre
         self._grown = self._grown + 1 if evaluations > GROWTH * usual else 0
-        if self._grown != IN_A_ROW or "grown" in self._told:
+        if not self._is_due("grown", self._grown):
             return None
         times = f"{evaluations / max(usual, 1):.1f} times those of the first steps"
         return self._alarm(event, "grown", f"a solve needs {evaluations:.0f} evaluations, {times}")
 
+    def _is_due(self, sign: str, lasted: int) -> bool:
+        return lasted == (IN_A_ROW, STILL, -1)[self._told.count(sign)]
+
     def _alarm(self, event: Event, sign: str, what: str) -> Alarm:
+        is_again = sign in self._told
         self._told.append(sign)
+        long = STILL if is_again else IN_A_ROW
         return Alarm(
             guard=self.name,
             level="warn",
             sentence=(
-                f"At step {event.step} {what}, for {IN_A_ROW} steps: the vector field becomes stiff, or its "
+                f"At step {event.step} {what}, for {long} steps: the vector field becomes stiff, or its "
                 "precision is too low for the tolerance. Keep the solve in fp32, loosen rtol and atol (never below ten "
                 "times the resolution of the state), scale time to about 1, or take a fixed step."
             ),
@@ -67,7 +74,9 @@ class Stiffness(AbstractGuard):
                 for name, value in event.numbers.items()
                 if "solver" in name or "evaluations" in name
             },
-            remedy=Remedy(action="loosen_tolerance", factor=10.0),
+            remedy=Remedy(action="change_solver")
+            if is_again
+            else Remedy(action="loosen_tolerance", factor=10.0),
         )
 
     @staticmethod

@@ -14,7 +14,16 @@ from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.recipes.battery.config import Config, ModelConfig
 from homeostat.recipes.battery.health import window
-from homeostat.recipes.battery.learn import Drawer, Lesson, loss, make_task, predict, rmse_per_cell
+from homeostat.recipes.battery.learn import (
+    Drawer,
+    Lesson,
+    loss,
+    make_task,
+    predict,
+    remedies,
+    rmse_per_cell,
+)
+from homeostat.recipes.battery.model import NeuralODEModel
 from homeostat.recipes.battery.scaled import NETWORKS, Scale
 from homeostat.recipes.battery.track import batch_of, whole
 from homeostat.run import create
@@ -147,3 +156,14 @@ def test_eight_samples_can_be_learnt_by_heart(kind, tmp_path):
     model = NETWORKS[kind](config.model, 2, relative=False, reach=5).fit_scale(scale)
     state = fit(make_task(config, model, lesson, scale, seed=0), settings, create(tmp_path / "run", {}))
     assert rmse_per_cell(eight, predict([state.best_model()], eight)) < 0.1
+
+
+def test_a_stiff_field_can_be_loosened_and_solved_otherwise():
+    adaptive = NeuralODEModel(2, 4, 8, solver="dopri5", rtol=1e-3)
+    able = remedies(adaptive)
+    able["loosen_tolerance"](5.0)
+    able["change_solver"](1.0)
+    assert (adaptive.solver, adaptive.rtol, adaptive.atol) == ("bosh3", 5e-3, pytest.approx(5e-6))
+    able["loosen_tolerance"](1e6)
+    assert adaptive.rtol == adaptive.atol == 1e-2
+    assert remedies(NeuralODEModel(2, 4, 8, solver="rk4")) == {}

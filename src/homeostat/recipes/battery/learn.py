@@ -17,6 +17,7 @@ from homeostat.engine.fit import fit
 from homeostat.engine.randomness import address, seeded
 from homeostat.engine.task import Loss, Task
 from homeostat.guards import every
+from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.model import NeuralODEModel
 from homeostat.recipes.battery.scaled import NETWORKS, Scale, Scaled
@@ -28,6 +29,8 @@ Draw = Callable[[Track, np.random.Generator], Track]
 
 # Tracks that are scored in one go.
 TOGETHER = 32
+# Of `odeint`, and a tolerance at which health is still told to a per cent.
+RTOL, ATOL, LOOSEST = 1e-4, 1e-6, 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,25 @@ def make_task(config: Config, model: Scaled, lesson: Lesson, scale: Scale, seed:
         select=f"{part}/rmse",
         direction="min",
         islands=("network.field",) if isinstance(model.network, NeuralODEModel) else (),
+        remedies=remedies(model.network) if isinstance(model.network, NeuralODEModel) else {},
     )
+
+
+def remedies(network: NeuralODEModel) -> dict[str, Callable[[float], None]]:
+    """What `--heal` may do about a field that becomes stiff, where the solver chooses its own steps."""
+    if not find_solver(network.solver).is_adaptive:
+        return {}
+
+    def loosen(factor: float) -> None:
+        network.rtol = min(factor * (network.rtol or RTOL), LOOSEST)
+        network.atol = min(factor * (network.atol or ATOL), LOOSEST)
+
+    def exchange(factor: float) -> None:
+        # Of the adaptive methods the one whose steps may be longest per evaluation where stability limits them:
+        # 2.5 / 3 stages along the negative axis, against 3.3 / 6 of dopri5 and tsit5 (Hairer and Wanner 1996, IV.2).
+        network.solver = "bosh3"
+
+    return {"loosen_tolerance": loosen, "change_solver": exchange}
 
 
 @dataclass(frozen=True)
