@@ -156,7 +156,7 @@ def test_the_nearest_voxel_is_the_one_that_grid_sample_takes(sides, is_time):
     matrix = augment.draw(AugmentConfig(shift=0.3), 0, 0, list(range(64)), sides, is_time=is_time).matrix
     grid = torch.nn.functional.affine_grid(matrix, list(volume.shape), align_corners=False)
     expected = torch.nn.functional.grid_sample(volume, grid, mode="nearest", align_corners=False)
-    differs = augment.nearest(matrix, volume) != expected
+    differs = torch.from_numpy(augment.nearest(matrix.numpy(), volume.numpy())) != expected
     assert differs.float().mean() < 1e-3, "no more than places half-way between two voxels"
 
 
