@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,10 +15,31 @@ from homeostat.errors import ConfigError, Interrupted
 from patience import PATIENCE_S, wait_for
 
 
+@contextmanager
+def heard() -> Iterator[Interrupt]:
+    """An Interrupt that raises at its end the request that nobody acted upon."""
+    with pytest.raises(Interrupted), Interrupt() as interrupt:
+        yield interrupt
+
+
 def test_outside_an_abortable_block_a_signal_only_leaves_its_reason() -> None:
-    with Interrupt() as interrupt:
+    with heard() as interrupt:
         os.kill(os.getpid(), signal.SIGUSR1)
         assert interrupt.reason == "it was asked to stop (SIGUSR1)"
+
+
+def test_a_request_that_comes_when_the_work_is_done_is_not_lost() -> None:
+    with pytest.raises(Interrupted, match=r"ended because it was asked to stop \(SIGTERM\)"), Interrupt():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_an_error_goes_before_a_request() -> None:
+    def fail() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), Interrupt():
+        fail()
 
 
 def test_abortable_work_is_left_at_once_and_never_begun_again() -> None:
@@ -27,7 +50,7 @@ def test_abortable_work_is_left_at_once_and_never_begun_again() -> None:
         reached.append("after the signal")
         return 1
 
-    with Interrupt() as interrupt:
+    with heard() as interrupt:
         assert interrupt.abortable(lambda: 5) == 5
         assert interrupt.abortable(work) is None
         assert interrupt.abortable(work) is None
@@ -40,7 +63,7 @@ def test_an_error_in_abortable_work_is_raised() -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait() -> None:
-    with Interrupt() as interrupt:
+    with heard() as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupt.reason
         with pytest.raises(KeyboardInterrupt):
@@ -60,7 +83,7 @@ def test_a_time_budget_ends_whatever_is_going_on() -> None:
 
 
 def test_inside_fit_the_budget_is_heard_by_its_own_interrupt() -> None:
-    with listening(2.0), Interrupt() as interrupt:
+    with listening(2.0), heard() as interrupt:
         wait_for(lambda: interrupt.reason)
         assert interrupt.reason == "its time budget is used up"
 

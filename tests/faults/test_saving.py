@@ -309,3 +309,22 @@ def test_a_clock_that_jumps_changes_nothing(
     assert not differences(expected, state.snapshot())
     seconds = [event["seconds"] for event in run.events("step", "score")]
     assert all(0 <= value < 60 for value in seconds)
+
+
+def test_a_full_disk_while_a_good_state_is_kept_ends_resumably(
+    run: Run, expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = checkpoint.write
+
+    def full(path: Path, content: dict[str, object]) -> None:
+        if path.name == "good-000010.ckpt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, content)
+
+    healing = replace(SAVING, heal=True)
+    monkeypatch.setattr(checkpoint, "write", full)
+    with pytest.raises(OutOfResources, match=r"No room to write .*good-000010\.ckpt"):
+        fit(make_task(), healing, run)
+    assert run.status()["state"] == "interrupted"
+    monkeypatch.undo()
+    assert not differences(expected, fit(make_task(), healing, run).snapshot())

@@ -16,6 +16,7 @@ from torch import nn
 
 from curve import SETTINGS, Pairs, make_task, model, pairs, squared_error
 from homeostat.engine.fit import fit
+from homeostat.engine.loop import Loop
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import differences
@@ -116,3 +117,63 @@ def test_the_journal_of_a_resumed_run_has_the_same_means(tmp_path: Path) -> None
             for r in (whole, run)
         ]
         assert told[0] == told[1]
+
+
+def test_a_first_step_that_is_left_in_the_middle_has_changed_nothing(tmp_path: Path) -> None:
+    """BatchNorm moves its statistics in the forward pass, which is over when the signal comes.
+
+    The evaluation before that step has made another state of it, so what is in memory is saved.
+    """
+
+    def task() -> Task[Pairs]:
+        return make_task(model(norm=True))
+
+    def left(scored: nn.Module) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"valid/mse": 0.0}
+
+    def left_after_forward(network: nn.Module, batch: Pairs) -> Loss:
+        found = squared_error(network, batch)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    whole = fit(task(), SETTINGS, create(tmp_path / "whole", {})).snapshot()
+    run = create(tmp_path / "run", {})
+    with pytest.raises(Interrupted, match="stopped at step 5"):
+        fit(replace(task(), score=left), SETTINGS, run)
+    with pytest.raises(Interrupted, match="stopped at step 5"):
+        fit(replace(task(), loss=left_after_forward), SETTINGS, run)
+    assert not differences(whole, fit(task(), SETTINGS, run).snapshot())
+
+
+def test_an_evaluation_that_is_left_leaves_the_model_in_the_mode_it_had(tmp_path: Path) -> None:
+    network = model(norm=True)
+
+    def left(scored: nn.Module) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"valid/mse": 0.0}
+
+    with pytest.raises(Interrupted):
+        fit(make_task(network, score=left), SETTINGS, create(tmp_path / "run", {}))
+    assert all(part.training for part in network.modules())
+    assert torch.is_grad_enabled()
+
+
+def test_a_request_during_the_last_save_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is trained any more, but the recipe around this fit must not go on to its next one."""
+    save = Loop.save
+
+    def asked_to_stop(loop: Loop[Pairs], wait: bool = False) -> None:
+        save(loop, wait)
+        if loop.plan.is_over(loop.state):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    whole = fit(make_task(), SETTINGS, create(tmp_path / "whole", {})).snapshot()
+    run = create(tmp_path / "run", {})
+    monkeypatch.setattr(Loop, "save", asked_to_stop)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        fit(make_task(), SETTINGS, run)
+    assert run.status()["state"] == "interrupted"
+    monkeypatch.undo()
+    assert not differences(whole, fit(make_task(), SETTINGS, run).snapshot())
+    assert run.status()["state"] == "done"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from homeostat.audits.base import Case
+from homeostat.engine import vitals
 from homeostat.engine.randomness import borrowed, reseed
 
 CPU = torch.device("cpu")
@@ -49,14 +50,9 @@ def _parts(batch: Any) -> dict[str, Any]:
 @contextmanager
 def at_rest(model: nn.Module) -> Iterator[nn.Module]:
     """Lend the model in eval mode, without gradients, with random numbers that are put back."""
-    modes = [(part, part.training) for part in model.modules()]
-    with borrowed(CPU), torch.no_grad():
+    with borrowed(CPU), vitals.at_rest(model):
         reseed(CPU, 0, "audit")
-        try:
-            yield model.eval()
-        finally:
-            for part, mode in modes:
-                part.training = mode
+        yield model
 
 
 def some_rows(case: Case, number: int) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from homeostat.audits.batch import at_rest
 from homeostat.data.batches import Indices
 from homeostat.engine import checkpoint, memory, precision
 from homeostat.engine import device as devices
-from homeostat.errors import Halted
+from homeostat.errors import Halted, unwritable
 from homeostat.guards.base import Alarm, Event
 
 if TYPE_CHECKING:  # the loop knows what heals it, and this what it heals
@@ -96,7 +96,11 @@ def remedied(loop: Loop[Any]) -> Iterator[None]:
 def keep_good(loop: Loop[Any]) -> None:
     """Keep the state of an evaluation at which nothing was wrong."""
     folder, state = loop.saver.folder, loop.state
-    checkpoint.write(checkpoint.path_of(folder, state.step, "good"), {"state": state.snapshot()})
+    kept = checkpoint.path_of(folder, state.step, "good")
+    try:
+        checkpoint.write(kept, {"state": state.snapshot()})
+    except OSError as error:
+        raise unwritable(error, kept) from error
     for path in _goods(folder, state.step)[:-GOOD]:
         checkpoint.remove(path)
 

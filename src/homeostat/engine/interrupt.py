@@ -25,7 +25,10 @@ class _Aborted(BaseException):
 
 
 class Interrupt:
-    """Listens for requests to stop while the `with` block runs. Outside the main thread there is nothing to hear."""
+    """Listens for requests to stop while the `with` block runs. Outside the main thread there is nothing to hear.
+
+    A request that comes when the work is done, before the handlers are given back, is not lost: it is raised then.
+    """
 
     def __init__(self) -> None:
         self.reason = ""
@@ -46,6 +49,8 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+        if kind is None and self.reason:
+            raise Interrupted(f"The run ended because {self.reason}.")
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from homeostat.data.batches import Indices, ahead
+from homeostat.data.batches import Indices
 from homeostat.engine import device as devices
 from homeostat.engine import gradient, heal, memory, optim, randomness, resources, vitals
 from homeostat.engine.distributed import World
@@ -22,17 +21,13 @@ from homeostat.engine.precision import Precision
 from homeostat.engine.readout import Readout
 from homeostat.engine.saver import Saver
 from homeostat.engine.state import State
+from homeostat.engine.stream import Stream
 from homeostat.engine.task import Task
 from homeostat.engine.watch import Watch
 from homeostat.errors import ConfigError
 from homeostat.guards.base import Event, Kind, Look
 
 B = TypeVar("B")
-
-# Below this, handing a batch from one thread to another costs as much as gathering it.
-THREAD_PAYS_S = 300e-6
-# The fastest of the first few counts: the first one also shuffles the epoch and warms the caches.
-TIMED_BATCHES = 4
 
 # Rows of the batch, seconds spent waiting for it, what was measured on it, and the norm of its gradient.
 _Computed = tuple[Indices, float, gradient.Measured, Tensor]
@@ -59,8 +54,7 @@ class Loop(Generic[B]):
         self._parameters = optim.trainable(state.optimizer)
         self._named = vitals.trainable(task.model, self._parameters)
         self._readout = Readout(self.device)
-        self._stream: Iterator[tuple[Indices, list[tuple[B, int]]]] | None = None
-        self._gather_s, self._timed = math.inf, 0
+        self._stream = Stream(task.batches, state, world, self.device)
         self._is_first_step = True
         self._is_sound = True
         self._agreed_stop = ""
@@ -79,7 +73,7 @@ class Loop(Generic[B]):
 
     def rewind(self) -> None:
         """Forget what was under way: the next step is that of the State."""
-        self._drop_stream()
+        self._stream.drop()
         self._readout.forget()
         self.watch.rewind(self.state.step)
 
@@ -123,18 +117,29 @@ class Loop(Generic[B]):
     def _gradient(self) -> _Computed | None:
         """Compute the gradient of the next batch; None when memory ran out or the first step was left."""
         try:
-            # The first step may compile for minutes and has changed nothing yet, so it can be left in the middle.
             is_first = self._is_first_step and self._world.size == 1
-            return self._interrupt.abortable(self._computed) if is_first else self._computed()
+            return self._first_computed() if is_first else self._computed()
         except (RuntimeError, MemoryError) as error:
             if not memory.is_exhausted(error):
                 raise
         self._cut_smaller()  # out here, where the traceback no longer holds on to the tensors
         return None
 
+    def _first_computed(self) -> _Computed | None:
+        """The first step may compile for minutes, so it can be left in the middle: nothing has changed then."""
+        buffers = list(self.task.model.buffers())
+        before, computed = [buffer.clone() for buffer in buffers], None
+        try:
+            computed = self._interrupt.abortable(self._computed)
+        finally:
+            if computed is None:  # the forward pass has moved the statistics of BatchNorm
+                for buffer, was in zip(buffers, before, strict=True):
+                    buffer.copy_(was)
+        return computed
+
     def _computed(self) -> _Computed:
         began = time.perf_counter()
-        rows, pieces = self._next_pieces()
+        rows, pieces = self._stream.take()
         waited = time.perf_counter() - began
         randomness.reseed(self.device, self.plan.settings.seed, "step", self.state.step)
         wants_stop = bool(self._interrupt.reason)
@@ -148,7 +153,7 @@ class Loop(Generic[B]):
         return rows, waited, measured, norm
 
     def _cut_smaller(self) -> None:
-        self._stream = None
+        self._stream.drop()
         self.state.pieces = memory.doubled(
             self.state.pieces, min(self.task.batches.size, self.task.batches.count)
         )
@@ -166,10 +171,12 @@ class Loop(Generic[B]):
         for model in models:
             self._world.share_statistics(model)
         before = [vitals.state_of(model) for model in models] if state.guards else []
-        if self._world.size == 1:
-            scores = self._interrupt.abortable(self._scores)
-        else:
-            scores = self._world.from_first(self._scores())
+        # Out here, where a signal cannot leave them half undone.
+        with vitals.at_rest(state.scored_model), self.precision.forward():
+            if self._world.size == 1:
+                scores = self._interrupt.abortable(self._scores)
+            else:
+                scores = self._world.from_first(self._scores())
         if scores is None:
             return
         if self.task.select not in scores:
@@ -185,15 +192,8 @@ class Loop(Generic[B]):
             heal.keep_good(self)
 
     def _scores(self) -> Mapping[str, float]:
-        model = self.state.scored_model
-        modes = [(part, part.training) for part in model.modules()]
         randomness.reseed(self.device, self.plan.settings.seed, "score", self.state.step)
-        try:
-            with torch.no_grad(), self.precision.forward():
-                return {name: float(value) for name, value in self.task.score(model.eval()).items()}
-        finally:
-            for part, mode in modes:  # not model.train(): a frozen part may have been left in eval on purpose
-                part.training = mode
+        return {name: float(value) for name, value in self.task.score(self.state.scored_model).items()}
 
     def save(self, wait: bool = False) -> None:
         """Save the State; on several processes the first one does it for all."""
@@ -263,38 +263,8 @@ class Loop(Generic[B]):
         )
         self.watch.epoch(event, means)
 
-    def _next_pieces(self) -> tuple[Indices, list[tuple[B, int]]]:
-        """The batch of this step. The first ones are timed; if gathering is slow, a thread does it from then on."""
-        if self._stream is None:
-            self._stream, self._gather_s, self._timed = self._pieces(), math.inf, 0
-        if self._timed == TIMED_BATCHES:
-            return next(self._stream)
-        began = time.perf_counter()
-        made = next(self._stream)
-        self._gather_s = min(self._gather_s, time.perf_counter() - began)
-        self._timed += 1
-        if self._timed == TIMED_BATCHES and self._gather_s > THREAD_PAYS_S:
-            self._stream = ahead(self._stream)
-        return made
-
-    def _pieces(self) -> Iterator[tuple[Indices, list[tuple[B, int]]]]:
-        """Yield each batch from the current step on as (rows, pieces with their number of samples)."""
-        batches = self.task.batches
-        for epoch, rows in batches.rows(self.state.step):
-            rows = heal.quarantined(rows, self.state.remedies, batches.count)
-            share = self._world.share(rows)
-            parts = memory.cut(share, self.state.pieces) or [rows[:1]]
-            sizes = [len(part) if len(share) else 0 for part in parts]
-            made = [devices.move(batches.batch(part, epoch), self.device) for part in parts]
-            yield rows, list(zip(made, sizes, strict=True))
-
     def close(self) -> None:
         """End the thread that gathers ahead, and leave the model as it was."""
-        self._drop_stream()
+        self._stream.drop()
         for undo in reversed(self.undo):
             undo()
-
-    def _drop_stream(self) -> None:
-        if isinstance(self._stream, Generator):
-            self._stream.close()
-        self._stream = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,19 @@ def _norms(parts: Sequence[Tensor]) -> Tensor:
 def state_of(model: nn.Module) -> dict[str, Tensor]:
     """A copy of parameters and buffers, to see whether something writes into them."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+@contextmanager
+def at_rest(model: nn.Module) -> Iterator[None]:
+    """In eval mode and without gradients; not model.train() afterwards: a frozen part may have been left in eval."""
+    modes = [(part, part.training) for part in model.modules()]
+    try:
+        model.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def strayed(model: nn.Module, before: Mapping[str, Tensor]) -> tuple[str, ...]:
