@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from homeostat.engine.fit import fit
 from homeostat.engine.settings import Settings
 from homeostat.recipes.cell import augment, learn
 from homeostat.recipes.cell.config import SETTINGS, Config
-from homeostat.recipes.cell.model import NetworkConfig, ResNet3d
+from homeostat.recipes.cell.model import CutConv3d, NetworkConfig, ResNet3d
 from homeostat.recipes.cell.prepare import prepare
 from homeostat.run import create
 
@@ -107,8 +106,8 @@ def plainly(network: ResNet3d) -> ResNet3d:
     """The same layers and weights with torch's own convolutions, in the order that memory has by itself."""
     network.channels_last = False
     for layer in network.modules():
-        if isinstance(layer, nn.Conv3d):
-            layer.forward = partial(nn.Conv3d.forward, layer)  # type: ignore[method-assign]
+        if isinstance(layer, CutConv3d):
+            layer.forward = layer.whole.forward  # type: ignore[method-assign]
     return network
 
 

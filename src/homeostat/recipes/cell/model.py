@@ -205,19 +205,27 @@ class Block(nn.Module):
         return functional.leaky_relu(self.body(x) + self.shortcut(x), 0.01)
 
 
-class Conv3d(nn.Conv3d):
+class CutConv3d(nn.Module):
     """The same convolution without the taps that see padding alone: at the end of a ResNet-18, whose input had 28
     voxels a side, they are 26 of 27."""
 
+    def __init__(self, whole: nn.Conv3d) -> None:
+        super().__init__()
+        self.whole = whole
+
     def forward(self, x: Tensor) -> Tensor:
-        weight, padding = self.weight, [int(pad) for pad in self.padding]
+        whole = self.whole
+        weight, padding = whole.weight, [int(pad) for pad in whole.padding]
         for axis, (side, kernel, stride) in enumerate(
-            zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
+            zip(x.shape[2:], whole.kernel_size, whole.stride, strict=True)
         ):
             pad = padding[axis]
             if pad and side + 2 * pad - kernel < stride:  # the result has one place along this axis
                 weight, padding[axis] = weight.narrow(axis + 2, pad, min(side, kernel - pad)), 0
-        return functional.conv3d(x, weight, None, self.stride, tuple(padding))
+        if weight is whole.weight:
+            uncut: Tensor = whole(x)
+            return uncut
+        return functional.conv3d(x, weight, None, whole.stride, tuple(padding))
 
 
 def stage(
@@ -244,11 +252,11 @@ def head(config: NetworkConfig, width: int, hidden: int) -> nn.Sequential:
     return made
 
 
-def conv(into: int, out: int, kernel: Triple, stride: Triple) -> nn.Conv3d:
+def conv(into: int, out: int, kernel: Triple, stride: Triple) -> nn.Module:
     """Padded to keep the size. No bias: the normalisation that follows would take it away again."""
-    return Conv3d(
-        into, out, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2), bias=False
-    )
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+    whole = nn.Conv3d(into, out, kernel, stride, padding=padding, bias=False)
+    return CutConv3d(whole) if any(padding) else whole
 
 
 def norm(kind: Norm, width: int) -> nn.BatchNorm3d | nn.GroupNorm:
