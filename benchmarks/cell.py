@@ -17,7 +17,9 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +125,7 @@ def ours(config: Config, lesson: learn.Lesson, steps: int) -> Speed:
 
     epochs = -(-(steps + 1) // len(task.batches))
     settings: Settings = replace(config.fit, epochs=epochs, evaluate_every=10**9, audits=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         fit(replace(task, loss=loss), settings, create(Path(folder) / "run", {}))
     (began, busy), (end, busy_end) = marks[-steps - 1], marks[-1]
     count = steps * config.batch_size

@@ -14,7 +14,9 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +135,7 @@ def one(
         return told
 
     settings = replace(config.fit, seed=seed, audits=False, evaluate_every=10**9)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         state = fit(replace(task, loss=heard), settings, create(Path(folder) / "run", {}))
     best = state.best_model()
     assert isinstance(best, ResNet3d)
