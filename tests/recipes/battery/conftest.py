@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from homeostat.config import to_plain
 from homeostat.data.store import Store
 from homeostat.recipes.battery import simulate
-from homeostat.recipes.battery.config import Config, smoke
+from homeostat.recipes.battery.config import smoke
 from homeostat.recipes.battery.recipe import prepare, train
-from homeostat.run import Run, create
+from homeostat.run import Run
+from rehearsal import NewRun, maker
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +26,9 @@ def store(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare(smoke(), cohort, tmp_path_factory.mktemp("stores"))
 
 
-NewRun = Callable[[Path, Config], Run]
-
-
 @pytest.fixture(scope="session")
 def new_run(cohort: Path) -> NewRun:
-    """Makes a run as the command line would."""
-
-    def make(folder: Path, config: Config) -> Run:
-        plain = {"recipe": "battery", "data": str(cohort), "stores": str(folder.parent / "stores")}
-        return create(folder, {**plain, "config": to_plain(config)})
-
-    return make
+    return maker("battery", cohort)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +9,13 @@ import polars as pl
 import pytest
 
 from homeostat.data.splits import Splits
-from homeostat.errors import DataError, Interrupted
+from homeostat.errors import DataError
 from homeostat.evaluate import predictions
-from homeostat.guards.finite import Finite
 from homeostat.recipes import find
 from homeostat.recipes.battery import health
 from homeostat.recipes.battery.config import smoke
 from homeostat.recipes.battery.recipe import recipe, train
+from rehearsal import interrupted_at
 
 YARDSTICKS = {"latent-ode", "last-value", "linear-fade", "trees", "lstm-attention"}
 
@@ -64,20 +63,10 @@ def test_scores_compare_the_model_with_each_yardstick_over_cells(trained):
     assert all(c["score"] == "rmse per subject" for c in metrics["comparisons"])
 
 
-def test_an_interrupted_run_resumes_to_the_same_predictions(trained, store, new_run, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_predictions(trained, store, new_run, tmp_path):
     run = new_run(tmp_path / "again", smoke())
-    events = itertools.count()
-    watch = Finite.watch
-
-    def stopping(guard, event):
-        if next(events) == 30:
-            raise Interrupted("stopped by the test")
-        return watch(guard, event)
-
-    monkeypatch.setattr(Finite, "watch", stopping)
-    with pytest.raises(Interrupted), run.active():
+    with interrupted_at(30), run.active():
         train(smoke(), run, store)
-    monkeypatch.setattr(Finite, "watch", watch)
     assert 1 < len(run.children()) < len(trained.children())
     with run.active():
         train(smoke(), run, store)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from homeostat.config import to_plain
 from homeostat.data.store import Store
 from homeostat.recipes.cell.config import Config, smoke
 from homeostat.recipes.cell.prepare import Preparation
 from homeostat.recipes.cell.recipe import prepare, train
 from homeostat.recipes.cell.simulate import simulate
-from homeostat.run import Run, create
+from homeostat.run import Run
+from rehearsal import NewRun, maker
 
 CELLS = 16
 
@@ -37,18 +36,9 @@ def store(cohort: Path, config: Config, tmp_path_factory: pytest.TempPathFactory
     return prepare(config, cohort, tmp_path_factory.mktemp("stores"))
 
 
-NewRun = Callable[[Path, Config], Run]
-
-
 @pytest.fixture(scope="session")
 def new_run(cohort: Path) -> NewRun:
-    """Makes a run as the command line would."""
-
-    def make(folder: Path, config: Config) -> Run:
-        plain = {"recipe": "cell", "data": str(cohort), "stores": str(folder.parent / "stores")}
-        return create(folder, {**plain, "config": to_plain(config)})
-
-    return make
+    return maker("cell", cohort)
 
 
 @pytest.fixture(scope="session")

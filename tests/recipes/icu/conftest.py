@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from homeostat.config import to_plain
 from homeostat.data.store import Store
 from homeostat.recipes.icu import cohort as cohorts
 from homeostat.recipes.icu.cohort import Cohort
 from homeostat.recipes.icu.config import Config
 from homeostat.recipes.icu.recipe import prepare, smoke, train
 from homeostat.recipes.icu.simulate import simulate
-from homeostat.run import Run, create
+from homeostat.run import Run
+from rehearsal import NewRun, maker
 
 
 @pytest.fixture(scope="session")
@@ -37,18 +36,9 @@ def stays(store: Store) -> Cohort:
     return cohorts.standardise(cohorts.load(store, curves, static), rows)
 
 
-NewRun = Callable[[Path, Config], Run]
-
-
 @pytest.fixture(scope="session")
 def new_run(folder: Path) -> NewRun:
-    """Makes a run as the command line would."""
-
-    def make(place: Path, config: Config) -> Run:
-        plain = {"recipe": "icu", "data": str(folder), "stores": str(place.parent / "stores")}
-        return create(place, {**plain, "config": to_plain(config)})
-
-    return make
+    return maker("icu", folder)
 
 
 @pytest.fixture(scope="session")

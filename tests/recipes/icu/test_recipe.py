@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +10,8 @@ import pytest
 
 from homeostat.config import to_plain
 from homeostat.data.splits import Splits
-from homeostat.errors import ConfigError, DataError, Interrupted
+from homeostat.errors import ConfigError, DataError
 from homeostat.evaluate import predictions
-from homeostat.guards.finite import Finite
 from homeostat.recipes import find
 from homeostat.recipes.icu import recipe as recipes
 from homeostat.recipes.icu import training
@@ -22,6 +20,7 @@ from homeostat.recipes.icu.recipe import age_band, predict, recipe, smoke, split
 from homeostat.recipes.icu.simulate import simulate
 from homeostat.recipes.icu.stack import Weights
 from homeostat.run import create
+from rehearsal import interrupted_at
 
 
 def test_the_recipe_is_known_by_name():
@@ -64,21 +63,11 @@ def test_scores_stand_beside_the_yardstick(trained):
     assert {c["b"] for c in metrics["comparisons"]} == {"xgboost"}
 
 
-def test_an_interrupted_run_resumes_to_the_same_predictions(trained, store, new_run, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_predictions(trained, store, new_run, tmp_path):
     run = new_run(tmp_path / "again", smoke())
-    events = itertools.count()
-    watch = Finite.watch
-
-    def stopping(guard, event):
-        if next(events) == 8:
-            raise Interrupted("stopped by the test")
-        return watch(guard, event)
-
-    monkeypatch.setattr(Finite, "watch", stopping)
-    with pytest.raises(Interrupted), run.active():
+    with interrupted_at(8), run.active():
         train(smoke(), run, store)
     assert not run.predictions.exists()
-    monkeypatch.setattr(Finite, "watch", watch)
     with run.active():
         train(smoke(), run, store)
     for name in ("valid.parquet", "valid-xgboost.parquet"):
@@ -114,12 +103,12 @@ def test_new_stays_are_predicted_without_outcomes(trained, folder, tmp_path):
 
 
 def test_a_stack_weighs_its_members_and_predicts_new_stays(new_run, store, folder, tmp_path):
-    config = replace(smoke(), model="stack", members=("latent-ode", "gru-d", "xgboost"), pretrain_epochs=0)
+    config = replace(smoke(), model="stack", members=("latent-ode", "gru-d", "survival"), pretrain_epochs=0)
     run = new_run(tmp_path / "stack", config)
     with run.active():
         train(config, run, store)
     files = {path.stem for path in run.predictions.glob("*.parquet")}
-    assert files == {"valid", "valid-latent-ode", "valid-gru-d", "valid-xgboost"}
+    assert files == {"valid", "valid-latent-ode", "valid-gru-d", "valid-survival"}
     assert predictions.read(run.predictions / "valid.parquet").model == "stack"
     predict(config, run, folder, tmp_path / "told.parquet")
     told = dict(pl.read_parquet(tmp_path / "told.parquet").iter_rows())
