@@ -124,4 +124,4 @@ def test_the_order_of_channels_in_memory_changes_no_answer(name):
     volume = torch.rand(3, 2, 8, 8, 8) * 255
     last = model(volume)
     model.channels_last = False
-    torch.testing.assert_close(model(volume), last)
+    torch.testing.assert_close(model(volume), last, atol=1e-4, rtol=1e-3)
