@@ -85,7 +85,7 @@ def clip(gradients: list[Tensor], largest: float) -> Tensor:
     # twice, which for a step of 1 ms is a twentieth of it.
     if not gradients:
         return torch.tensor(0.0)
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     if largest > 0:
         torch._foreach_mul_(gradients, (norm + 1e-6).reciprocal().mul_(largest).clamp_(max=1.0))
     return norm
