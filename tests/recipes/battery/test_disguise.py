@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from homeostat.recipes.battery import disguise, nasa
+from homeostat.recipes.battery import disguise
 from homeostat.recipes.battery.cohort import Cohort
 from homeostat.recipes.battery.disguise import flags, ripple, spearman
+from homeostat.recipes.battery.readers import nasa
 
 
 def cohort_of(names: tuple[str, ...], columns, target, steps, time) -> Cohort:

@@ -6,8 +6,8 @@ import pytest
 
 from homeostat.errors import DataError
 from homeostat.recipes.battery.prepare import Preparation, detect, explain, prepare
+from homeostat.recipes.battery.readers.tidy import Columns
 from homeostat.recipes.battery.simulate import simulate
-from homeostat.recipes.battery.tidy import Columns
 
 TIDY = Preparation(columns=Columns(time="time_days"))
 

@@ -11,7 +11,7 @@ from homeostat.engine.settings import Settings
 from homeostat.errors import ConfigError
 from homeostat.ode import SOLVERS
 from homeostat.recipes.battery.prepare import Preparation
-from homeostat.recipes.battery.tidy import Columns
+from homeostat.recipes.battery.readers.tidy import Columns
 
 Task = Literal["auto", "soh", "forecast", "cycle-life"]
 SolverName = Literal["euler", "midpoint", "heun", "rk4", "bosh3", "dopri5", "tsit5", "dopri8"]

@@ -14,8 +14,9 @@ from homeostat.data.plan import Plan
 from homeostat.data.store import Explanation, Store, Writer
 from homeostat.errors import DataError
 from homeostat.recipes.battery import cohort as cohorts
-from homeostat.recipes.battery import disguise, lgm50t, nasa, nasa_charge, severson, tidy
+from homeostat.recipes.battery import disguise
 from homeostat.recipes.battery.cohort import Cohort
+from homeostat.recipes.battery.readers import lgm50t, nasa, nasa_charge, severson, tidy
 
 Source = Literal["auto", "nasa", "severson", "lgm50t", "tidy"]
 

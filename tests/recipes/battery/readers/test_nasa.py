@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from homeostat.recipes.battery import nasa, nasa_charge
-from homeostat.recipes.battery.nasa import judge, read, resample
+from homeostat.recipes.battery.readers import nasa, nasa_charge
+from homeostat.recipes.battery.readers.nasa import judge, read, resample
 
 
 @pytest.fixture(scope="module")

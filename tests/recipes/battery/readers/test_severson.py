@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from homeostat.errors import DataError
-from homeostat.recipes.battery import severson
+from homeostat.recipes.battery.readers import severson
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import polars as pl
 
 from homeostat.data.ragged import Array
 from homeostat.data.table import Column, read_table
-from homeostat.recipes.battery import nasa_charge
 from homeostat.recipes.battery.cohort import Cohort, matrix
+from homeostat.recipes.battery.readers import nasa_charge
 
 SUMMARY = "cycle_summary.parquet"
 CURVES = "discharge_curves.parquet"

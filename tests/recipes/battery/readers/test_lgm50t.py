@@ -9,9 +9,10 @@ import pytest
 
 from homeostat.errors import DataError
 from homeostat.evaluate.predictions import read
-from homeostat.recipes.battery import health, lgm50t
+from homeostat.recipes.battery import health
 from homeostat.recipes.battery.config import smoke
 from homeostat.recipes.battery.prepare import prepare
+from homeostat.recipes.battery.readers import lgm50t
 
 CELSIUS = {"A": 10, "B": 10, "C": 10, "D": 25, "E": 25, "F": 40, "G": 40, "H": 40}
 

@@ -1,0 +1,1 @@
+"""One file per format of raw battery data; which one is there, `prepare.py` finds out."""
