@@ -11,6 +11,7 @@ from homeostat.audits.base import SEVERITIES, Case
 from homeostat.audits.exam import examine, together
 from planted.fault import Law
 from planted.laws import LAWS
+from planted.recipes import RECIPE_LAWS
 
 each = pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 
@@ -40,6 +41,14 @@ def test_is_silent_on_the_same_system_when_sound(law: Law, tmp_path: Path) -> No
         exam = examine(law.make(seed, False, tmp_path / str(seed)), AUDITS)
         assert exam.tried
         assert not exam.findings, exam.findings[0].what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", RECIPE_LAWS, ids=lambda law: law.name)
+def test_names_what_is_planted_in_a_recipe(law: Law, tmp_path: Path) -> None:
+    ill = examine(law.make(0, True, tmp_path), AUDITS)
+    assert {finding.audit for finding in ill.findings} & set(law.causes)
+    assert not examine(law.make(0, False, tmp_path), AUDITS).findings
 
 
 def test_what_cannot_be_tried_is_told_apart() -> None:

@@ -15,6 +15,8 @@ ROWS = 6
 TOLERANCE = 1e-3
 # A loss alone says less: a mean over observations instead of samples differs by some per cent, and is no leak.
 SMALL = 0.02
+# Untrained networks say nearly the same of everybody; less than this share of it is rounding.
+LEAST_SPREAD = 0.01
 
 
 def _check(case: Case) -> Finding | None:
@@ -32,14 +34,15 @@ def _by_prediction(case: Case) -> Finding | None:
     alone = torch.stack(each)
     if not torch.equal(together, answers(case, rows)):
         return None  # not repeatable; another audit says so
-    unit = max(float(together.abs().max()), 1e-6)
+    # By their spread: a health of 0.9 that moves by 0.001 has moved by a fiftieth of what tells cells apart.
+    unit = max(float(together.std(dim=0).max()), LEAST_SPREAD * float(together.abs().max()), 1e-6)
     apart = _largest(alone - together) / unit
     if apart <= TOLERANCE:
         return None
     row = int((alone - together).abs().nan_to_num(torch.inf).reshape(len(rows), -1).amax(1).argmax())
     return _finding(
         f"Row {int(rows[row])} is predicted {_short(alone[row])} alone and {_short(together[row])} in a batch of "
-        f"{len(rows)}: predictions move by up to {apart:.2g} of their size.",
+        f"{len(rows)}: predictions move by up to {apart:.2g} of their spread.",
         apart,
     )
 

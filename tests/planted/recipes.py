@@ -1,0 +1,501 @@
+"""Which faults can be planted in the real recipes? Their own networks, losses, data and splits, made ill."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from homeostat.audits.base import Case, Fitted, Solve
+from homeostat.data.scaling import Scaler
+from homeostat.data.splits import Splits
+from homeostat.data.store import Store
+from homeostat.engine.optim import OptimConfig
+from homeostat.engine.schedule import ScheduleConfig
+from homeostat.engine.settings import Settings
+from homeostat.engine.task import Loss, Task
+from homeostat.recipes import find
+from homeostat.recipes.battery import health, learn
+from homeostat.recipes.battery.case import entry_loss
+from homeostat.recipes.battery.folds import folds_of
+from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale
+from homeostat.recipes.cell import learn as cells
+from homeostat.recipes.cell import protocol
+from homeostat.recipes.icu import recipe as icu
+from homeostat.recipes.icu import training
+from homeostat.run import create
+from planted.fault import Course, Law, Session
+
+Change = Callable[[Case], Mapping[str, Any]]
+Batch = Any
+
+
+@lru_cache(maxsize=6)
+def prepared(name: str, seed: int) -> tuple[Any, Store]:
+    """The small configuration of a recipe, and the store of a cohort simulated from this seed."""
+    recipe, folder = find(name), Path(tempfile.mkdtemp(prefix="homeostat-planted-"))
+    (folder / "data").mkdir()
+    recipe.simulate(folder / "data", seed)
+    config = recipe.preset("smoke")
+    return config, recipe.prepare(config, folder / "data", folder / "stores")
+
+
+def planted(name: str, change: Change) -> Callable[[int, bool, Path], Case]:
+    """The recipe's own case; if it is ill, with these fields changed."""
+
+    def make(seed: int, is_ill: bool, folder: Path) -> Case:
+        config, store = prepared(name, seed)
+        recipe = find(name)
+        assert recipe.case is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        run = create(Path(tempfile.mkdtemp(dir=folder)) / "run", {"recipe": name})
+        case = recipe.case(config, run, store)
+        return replace(case, **change(case)) if is_ill else case
+
+    return make
+
+
+def asked_of(changed: Callable[[Batch], Batch]) -> Change:
+    """The model is shown other batches than it should be."""
+
+    def change(case: Case) -> Mapping[str, Any]:
+        loss, predict = case.loss, case.predict
+        assert loss is not None
+        assert predict is not None
+        return {
+            "loss": lambda model, batch: loss(model, changed(batch)),
+            "predict": lambda model, batch: predict(model, changed(batch)),
+        }
+
+    return change
+
+
+def place_in_padding(batch: Batch) -> Batch:
+    """Time is counted from the end of the padded sequence, as after a flip of the whole tensor."""
+    shift = batch.real.shape[1] - batch.real.sum(1)
+    return replace(batch, time=(batch.time + 0.02 * shift[batch.owner]).clamp(max=1.0))
+
+
+def one_time(batch: Batch) -> Batch:
+    return replace(batch, time=torch.full_like(batch.time, 0.5))
+
+
+def without_static(batch: Batch) -> Batch:
+    return replace(batch, static=torch.zeros_like(batch.static))
+
+
+def first_step_alone(batch: Batch) -> Batch:
+    return replace(batch, x=batch.x[:, :1].expand_as(batch.x))
+
+
+def filler_counts(batch: Batch) -> Batch:
+    return replace(batch, scored=torch.ones_like(batch.scored))
+
+
+def grid_of_the_first(batch: Batch) -> Batch:
+    return replace(batch, t=batch.t[:1].expand_as(batch.t))
+
+
+def moved(split: str, whom: str) -> Change:
+    """Somebody of one part is in another part as well."""
+
+    def change(case: Case) -> Mapping[str, Any]:
+        splits = case.splits
+        assert isinstance(splits, Splits)
+        grown = {split: (*getattr(splits, split), getattr(splits, whom)[0])}
+        return {"splits": replace(splits, **grown)}
+
+    return change
+
+
+def everybody(case: Case) -> tuple[str, ...]:
+    assert case.splits is not None
+    return (*case.splits.train, *case.splits.valid, *case.splits.test)
+
+
+def fitted_on_all(case: Case) -> Mapping[str, Any]:
+    ids = everybody(case)
+    values = np.random.default_rng(0).normal(size=(len(ids), 1))
+    return {"scalers": [Scaler.fit(values, names=["all"], ids=ids)]}
+
+
+def same_content(case: Case) -> Mapping[str, Any]:
+    """One subject of a later part holds what a training subject holds."""
+    assert case.splits is not None
+    content, first = case.content, case.splits.train[0]
+    later = (case.splits.valid or case.splits.test)[0]
+    assert content is not None
+    return {"content": lambda name: content(first if name == later else name)}
+
+
+def aliased(case: Case) -> Mapping[str, Any]:
+    assert case.model is not None
+    return {"best": dict(case.model.state_dict())}
+
+
+def also_fitted(name: str, on: str) -> Change:
+    return lambda case: {"fitted": (*case.fitted, Fitted(name=name, fitted_on=on))}
+
+
+def masked_by_product(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """The recipe's loss of outputs and targets times the mask, over all entries."""
+    return entry_loss(outputs * mask, targets * mask, torch.ones_like(mask))
+
+
+def raw_days(case: Case) -> Mapping[str, Any]:
+    model: Any = case.model
+    model.x_scale.fill_(1e-4)
+    return {}
+
+
+def guessed_units(case: Case) -> Mapping[str, Any]:
+    batch, count = case.batch, case.count
+    assert batch is not None
+
+    def mixed(rows: np.ndarray) -> Batch:
+        made = batch(rows)
+        third = torch.from_numpy(np.asarray(rows) < count // 3)
+        return replace(made, x=torch.where(third[:, None, None], made.x / 5000, made.x))
+
+    return {"batch": mixed}
+
+
+def far_start(case: Case) -> Mapping[str, Any]:
+    """Logits of a spread of about eight before the first step."""
+    model: Any = case.model
+    with torch.no_grad():
+        model.last.bias.fill_(5.0)
+    return {}
+
+
+def no_noise(case: Case) -> Mapping[str, Any]:
+    """Poisson noise on counts times a thousand, and nothing else."""
+
+    def augment(batch: Batch, epoch: int) -> Batch:
+        random = torch.Generator().manual_seed(epoch)
+        many = 1000.0 * 1000.0
+        return replace(batch, volume=torch.poisson(batch.volume * many, generator=random) / many)
+
+    return {"augment": augment}
+
+
+def blank_is_unknown(case: Case) -> Mapping[str, Any]:
+    assert case.targets is not None
+    return {"targets": np.where(case.targets == 0, np.nan, case.targets)}
+
+
+def law(name: str, guide: str, causes: str, make: Any) -> Law:
+    return Law(name=name, guide=guide, causes=tuple(causes.split()), make=make)
+
+
+RECIPE_LAWS: tuple[Law, ...] = (
+    law(
+        "icu: places counted in padding",
+        "icu",
+        "batch_invariance padding",
+        planted("icu", asked_of(place_in_padding)),
+    ),
+    law("icu: times thrown away", "icu", "used_inputs", planted("icu", asked_of(one_time))),
+    law("icu: descriptors not shown", "icu", "used_inputs", planted("icu", asked_of(without_static))),
+    law("icu: patient in train and valid", "icu", "leakage", planted("icu", moved("train", "valid"))),
+    law("icu: medians of all stays", "icu", "normaliser", planted("icu", fitted_on_all)),
+    law("icu: stay under two numbers", "icu", "duplicates", planted("icu", same_content)),
+    law(
+        "icu: torchdiffeq's tolerances over 48 raw hours",
+        "icu",
+        "tolerance",
+        planted("icu", lambda case: {"solves": (Solve(rtol=1e-7, atol=1e-9, span=48.0),)}),
+    ),
+    law(
+        "icu: threshold fitted on test",
+        "chest",
+        "provenance",
+        planted("icu", also_fitted("threshold", "test")),
+    ),
+    law("icu: shallow copy of the best state", "ecg", "best_alias", planted("icu", aliased)),
+    law("icu: survivors read as unknown", "chest", "one_class", planted("icu", blank_is_unknown)),
+    law(
+        "battery: filler counted in the loss",
+        "battery",
+        "padding batch_invariance",
+        planted("battery", asked_of(filler_counts)),
+    ),
+    law(
+        "battery: the first step alone is read",
+        "battery",
+        "used_inputs",
+        planted("battery", asked_of(first_step_alone)),
+    ),
+    law(
+        "battery: one time grid for the batch",
+        "battery",
+        "batch_invariance",
+        planted("battery", asked_of(grid_of_the_first)),
+    ),
+    law(
+        "battery: mask as factor of the outputs",
+        "chest",
+        "masking",
+        planted("battery", lambda case: {"entry_loss": masked_by_product}),
+    ),
+    law("battery: cell in train and test", "battery", "leakage", planted("battery", moved("train", "test"))),
+    law("battery: scaler on all cells", "battery", "normaliser", planted("battery", fitted_on_all)),
+    law(
+        "battery: targets and data of another cell", "battery", "duplicates", planted("battery", same_content)
+    ),
+    law("battery: raw units into tanh", "battery", "input_size", planted("battery", raw_days)),
+    law("battery: units guessed per cell", "battery", "mixed_units", planted("battery", guessed_units)),
+    law(
+        "battery: rtol at the resolution of fp32",
+        "icu",
+        "tolerance",
+        planted("battery", lambda case: {"solves": (Solve(rtol=1e-7, atol=1e-9),)}),
+    ),
+    law(
+        "battery: chosen on the cells that are reported",
+        "battery",
+        "selection",
+        planted("battery", lambda case: {"select": "test/rmse"}),
+    ),
+    law("cell: donor in train and test", "cell", "leakage", planted("cell", moved("train", "test"))),
+    law("cell: start far from the prior", "cell", "start_loss", planted("cell", far_start)),
+    law("cell: Poisson noise off by a thousand", "cell", "augmentation", planted("cell", no_noise)),
+    law(
+        "cell: filter fitted on all donors",
+        "cell",
+        "provenance",
+        planted("cell", also_fitted("entropy filter", "all donors")),
+    ),
+    law(
+        "cell: chosen by F1 at one half",
+        "cell",
+        "selection",
+        planted("cell", lambda case: {"select": "valid/f1"}),
+    ),
+    law(
+        "cell: sampler and positive weight",
+        "cell",
+        "imbalance",
+        planted("cell", lambda case: {"mechanisms": ("balance", "pos_weight")}),
+    ),
+    law("cell: shallow copy of the best state", "ecg", "best_alias", planted("cell", aliased)),
+)
+
+
+def short(epochs: int, rate: float, clip: float = 1.0) -> Settings:
+    return Settings(
+        epochs=epochs,
+        device="cpu",
+        optim=OptimConfig(learning_rate=rate, clip=clip),
+        schedule=ScheduleConfig(schedule="one-cycle", warmup=0.2),
+        journal_every=1000,
+        audits=False,
+    )
+
+
+def icu_task(seed: int) -> Task[Any]:
+    config, store = prepared("icu", seed % 4)
+    config = replace(config, fit=replace(config.fit, seed=seed))
+    run = create(Path(tempfile.mkdtemp(prefix="homeostat-planted-")) / "run", {"recipe": "icu"})
+    data = icu.load(config, run, store)
+    rows, valid = data.rows("train"), data.rows("valid")
+    network = training.prepared("latent-ode", config, data.cohort, rows)
+    return training.training(network, config, data.cohort, rows, valid)
+
+
+def battery_task(seed: int, solver: str = "rk4") -> Task[Any]:
+    config, store = prepared("battery", seed % 4)
+    adaptive = {"solver": solver, "rtol": 2e-6, "atol": 1e-8} if solver != "rk4" else {}
+    config = replace(config, batch_size=8, windows_per_epoch=64, model=replace(config.model, **adaptive))
+    known = health.read(config, store)
+    splits = next(iter(folds_of(config, known, store.fingerprint, groups=known.cells).values()))
+    lesson = health.lesson_of(config, known, splits)
+    scale = Scale(lesson.train, lesson.names, relative=False)
+    torch.manual_seed(seed)
+    model = NETWORKS[LATENT_ODE](config.model, len(lesson.names), relative=False, reach=config.window_steps)
+    return learn.make_task(config, model.fit_scale(scale), lesson, scale, seed)
+
+
+def cell_task(seed: int) -> Task[Any]:
+    config, store = prepared("cell", seed % 4)
+    config = replace(config, batch_size=16)
+    splits = next(iter(protocol.splits(config, store, "leave-one-out").values()))
+    names = [str(volume) for volume in store["volume"]]
+    rows = {part: np.sort(splits.rows(names, part)) for part in ("train", "valid")}
+    return cells.make_task(config, cells.Lesson(store=store, **rows), seed)
+
+
+def course(
+    make: Callable[[int], Task[Any]],
+    sound: Settings,
+    ill: Settings | None = None,
+    change: Callable[[Task[Any]], Task[Any]] = lambda task: task,
+    onset: int = 0,
+) -> Callable[[int, bool], Session]:
+    """A recipe's own task; if it is ill, under other settings or changed."""
+
+    def made(seed: int, is_ill: bool) -> Session:
+        task = make(seed)
+        if not is_ill:
+            return Session(task=task, settings=sound)
+        return Session(task=change(task), settings=ill or sound, onset=onset)
+
+    return made
+
+
+def with_loss(wrap: Callable[[Callable[..., Loss]], Callable[..., Loss]]) -> Callable[[Task[Any]], Task[Any]]:
+    return lambda task: replace(task, loss=wrap(task.loss))
+
+
+def nan_stay(plain: Callable[..., Loss]) -> Callable[..., Loss]:
+    """One training stay in fifty holds values that are no numbers."""
+
+    def loss(model: nn.Module, batch: Batch) -> Loss:
+        is_it = batch.ids % 50 == 7
+        return plain(model, replace(batch, value=torch.where(is_it[batch.owner], torch.nan, batch.value)))
+
+    return loss
+
+
+def nan_volume(plain: Callable[..., Loss]) -> Callable[..., Loss]:
+    """One training volume holds values that are no numbers."""
+
+    def loss(model: nn.Module, batch: Batch) -> Loss:
+        is_it = (batch.ids == 5)[:, None, None, None, None]
+        return plain(model, replace(batch, volume=torch.where(is_it, torch.nan, batch.volume)))
+
+    return loss
+
+
+def far_target(plain: Callable[..., Loss]) -> Callable[..., Loss]:
+    """One row holds targets from another world."""
+
+    def loss(model: nn.Module, batch: Batch) -> Loss:
+        is_it = (batch.ids == 5)[:, None]
+        return plain(model, replace(batch, target=torch.where(is_it, 1e4, batch.target)))
+
+    return loss
+
+
+def one_answer(plain: Callable[..., Loss]) -> Callable[..., Loss]:
+    """A positive weight so large that yes is the cheapest answer for everybody."""
+
+    def loss(model: nn.Module, batch: Batch) -> Loss:
+        logits = model(batch.volume).float()
+        weight = torch.tensor(3000.0)
+        total = functional.binary_cross_entropy_with_logits(logits, batch.label, pos_weight=weight)
+        return Loss(total, terms={"bce": total.detach()})
+
+    return loss
+
+
+def no_term(plain: Callable[..., Loss]) -> Callable[..., Loss]:
+    """An ablation that lost its reconstruction: the term is there and zero."""
+
+    def loss(model: nn.Module, batch: Batch) -> Loss:
+        told = plain(model, batch)
+        return replace(told, terms={**told.terms, "reconstruction": torch.zeros(())})
+
+    return loss
+
+
+def detached(plain: Callable[..., Loss]) -> Callable[..., Loss]:
+    """The loss does not reach the model."""
+
+    def loss(model: nn.Module, batch: Batch) -> Loss:
+        told = plain(model, batch)
+        return replace(told, total=told.total.detach() + 0 * sum(p.sum() for p in model.parameters()))
+
+    return loss
+
+
+def rounded(task: Task[Any]) -> Task[Any]:
+    """From some step on the field is computed in half precision, inside an adaptive solver."""
+    model: Any = task.model
+    steps = {"n": 0}
+
+    def round_off(part: nn.Module, given: Any, told: Tensor) -> Tensor:
+        return told.bfloat16().float() if steps["n"] > STIFF_AT else told
+
+    for part in model.network.field.net:
+        part.register_forward_hook(round_off)
+
+    def loss(asked: nn.Module, batch: Batch) -> Loss:
+        steps["n"] += torch.is_grad_enabled()
+        return task.loss(asked, batch)
+
+    return replace(task, loss=loss)
+
+
+STIFF_AT = 30
+ICU, BATTERY, CELL = short(6, 2e-3), short(6, 5e-3), short(12, 3e-3)
+
+
+def run(name: str, guide: str, causes: str, make: Any) -> Course:
+    return Course(name=name, guide=guide, causes=tuple(causes.split()), make=make)
+
+
+RECIPE_COURSES: tuple[Course, ...] = (
+    run(
+        "icu: a stay that is no number",
+        "chest battery",
+        "finite odeint",
+        course(icu_task, ICU, change=with_loss(nan_stay)),
+    ),
+    run(
+        "icu: learning rate a thousand times too large",
+        "cell",
+        "spike gradient finite plateau odeint",
+        course(icu_task, ICU, short(6, 3.0, clip=0.0)),
+    ),
+    run(
+        "icu: reconstruction that is zero",
+        "ecg",
+        "zero_term",
+        course(icu_task, ICU, change=with_loss(no_term)),
+    ),
+    run(
+        "battery: a target from another world",
+        "battery",
+        "spike gradient",
+        course(battery_task, BATTERY, change=with_loss(far_target)),
+    ),
+    run(
+        "battery: loss cut off from the model",
+        "",
+        "gradient unchanged",
+        course(battery_task, BATTERY, change=with_loss(detached)),
+    ),
+    run(
+        "battery: half precision in the solver",
+        "icu battery",
+        "stiffness",
+        course(lambda seed: battery_task(seed, "dopri5"), BATTERY, change=rounded, onset=STIFF_AT),
+    ),
+    run(
+        "cell: a volume that is no number",
+        "cell",
+        "finite",
+        course(cell_task, CELL, change=with_loss(nan_volume)),
+    ),
+    run(
+        "cell: everybody called active",
+        "cell",
+        "collapse",
+        course(cell_task, CELL, change=with_loss(one_answer)),
+    ),
+    run(
+        "cell: learning rate a thousand times too large",
+        "cell",
+        "spike gradient finite plateau collapse",
+        course(cell_task, CELL, short(12, 3.0, clip=0.0)),
+    ),
+)
