@@ -15,6 +15,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from homeostat.evaluate import bootstrap, delong, weighted
+from homeostat.evaluate.score import MINIMUM_EVENTS
 
 PATIENTS, RESAMPLES, PREVALENCE, DISTANCE = 4_000, 2_000, 0.14, 1.6
 
@@ -24,6 +25,23 @@ def patients(n: int, seed: int, distance: float = DISTANCE) -> tuple[np.ndarray,
     random = np.random.default_rng(seed)
     truth = (random.random(n) < PREVALENCE).astype(float)
     return truth, random.normal(size=n) + distance * truth
+
+
+SHAPES: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
+    "normal": lambda random, truth: random.normal(size=len(truth)),
+    "t, 3 degrees": lambda random, truth: random.standard_t(3, len(truth)),
+    "exponential": lambda random, truth: random.exponential(size=len(truth)),
+    "unequal": lambda random, truth: random.normal(size=len(truth)) * (1 + 0.6 * truth),
+}
+"""Scores around the mean of their class."""
+
+
+def shaped(
+    n: int, seed: int, shape: str, distance: float, prevalence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng([seed, n])
+    truth = (random.random(n) < prevalence).astype(float)
+    return truth, SHAPES[shape](random, truth) + distance * truth
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:
@@ -105,6 +123,44 @@ def honesty(quick: bool) -> None:
         print(f"{n:6,}  {true:10.3f}  {shares}", flush=True)
 
 
+def edges(quick: bool) -> None:
+    """The same where intervals have a hard time: few positives, other distributions, areas near 1."""
+    samples = 150 if quick else 1_000
+    print(
+        f"Coverage with few positives, {samples:,} samples each; average precision on the logit scale (ours)"
+    )
+    print("shape          n  positives   true AP   ours    AUROC   ours")
+    for shape in SHAPES:
+        for positives, prevalence, distance in (
+            (20, 0.14, 1.2), (20, 0.03, 1.8), (40, 0.14, 1.2), (100, 0.14, 1.6), (40, 0.14, 3.0), (100, 0.14, 3.0),
+        ):  # fmt: skip
+            n = round(positives / prevalence)
+            truth, score = shaped(400_000, 0, shape, distance, prevalence)
+            whole = weighted.auprc(truth, score), weighted.auroc(truth, score)
+            true = [weighted.value(statistic, len(truth)) for statistic in whole]
+            found = [
+                _edge(*shaped(n, seed, shape, distance, prevalence), true, seed) for seed in range(samples)
+            ]
+            ap, area = 100 * np.mean([hit for hit in found if hit is not None], axis=0)
+            print(
+                f"{shape:12} {n:4,} {positives:10} {true[0]:9.3f} {ap:6.1f} % {true[1]:7.3f} {area:6.1f} %",
+                flush=True,
+            )
+
+
+def _edge(truth: np.ndarray, score: np.ndarray, true: list[float], seed: int) -> list[bool] | None:
+    """Whether either interval holds the truth; None for a sample whose scores are not estimable."""
+    n, positives = len(truth), int(truth.sum())
+    if positives < MINIMUM_EVENTS:
+        return None
+    statistic = weighted.auprc(truth, score)
+    drawn = bootstrap.resample(np.arange(n), {"ap": statistic}, resamples=300, seed=seed)["ap"]
+    ap = bootstrap.on_logit_scale(drawn, weighted.value(statistic, n), degrees=positives - 1)
+    low, high = delong.interval(delong.auroc(truth, score[None], np.arange(n)), truth)
+    holds = ap.low is not None and ap.high is not None and ap.low <= true[0] <= ap.high
+    return [holds, low <= true[1] <= high]
+
+
 def _covered(truth: np.ndarray, score: np.ndarray, true: float, seed: int) -> list[bool]:
     n = len(truth)
     areas = delong.auroc(truth, score[None], np.arange(n))
@@ -132,3 +188,4 @@ if __name__ == "__main__":
     is_quick = "--quick" in sys.argv
     speed(is_quick)
     honesty(is_quick)
+    edges(is_quick)
