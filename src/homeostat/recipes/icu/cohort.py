@@ -25,6 +25,8 @@ UNKNOWN_STATIC = 0.0
 HORIZONS_D = (3, 10, 30, 180, 1000)
 """Death within so many days of admission: what is asked beside death in hospital, where the data tell it."""
 SCORES = ("saps_1", "sofa", "stay_days")
+UNDATED_DEATH_D = 8.0
+"""Days to a death in hospital whose date is not told: the median of those that are, in set a."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Cohort:
     label: Array
     scores: Array
     within: Array
+    survival_d: Array
+    """Days until death, infinite for who was alive when last seen; NaN where the outcome is not known."""
 
     def gather(self, rows: Indices) -> Batch:
         flat = flat_index(self.offsets, rows)
@@ -100,7 +104,9 @@ def load(store: Store, curves: Curves, static_scaler: Scaler) -> Cohort:
     keep = np.flatnonzero((variable >= 0) & (time <= 1))
     offsets = np.zeros(len(cells) + 1, dtype=np.int64)
     np.cumsum(np.bincount(owner[keep], minlength=len(cells)), out=offsets[1:])
-    scores, within = outcomes(store)
+    scores, survival = outcomes(store)
+    within = (survival[:, None] <= np.array(HORIZONS_D)).astype(np.float32)
+    within[np.isnan(survival)] = np.nan
     return Cohort(
         ids=tuple(map(str, store["stay"])),
         subjects=tuple(map(str, store["subject"])),
@@ -118,6 +124,7 @@ def load(store: Store, curves: Curves, static_scaler: Scaler) -> Cohort:
         label=np.asarray(store["label"], dtype=np.float32),
         scores=scores,
         within=within,
+        survival_d=dated(survival, np.asarray(store["label"])),
     )
 
 
@@ -161,19 +168,22 @@ def describe(store: Store, scaler: Scaler) -> Array:
 
 
 def outcomes(store: Store) -> tuple[Array, Array]:
-    """What else is known of how a stay went, as far as the data set tells: never an input."""
+    """Severity scores and days until death, as far as the data set tells: never an input."""
     label = np.asarray(store["label"], dtype=np.float32)
     none = np.full(len(label), np.nan)
     scores = np.stack([np.asarray(store[name]) if name in store else none for name in SCORES], axis=1)
     scores[:, SCORES.index("stay_days")] = np.log1p(np.maximum(scores[:, SCORES.index("stay_days")], 0))
     if "survival_days" not in store:
-        return scores.astype(np.float32), np.full((len(label), len(HORIZONS_D)), np.nan, np.float32)
+        return scores.astype(np.float32), none
     survival = np.asarray(store["survival_days"])
     # No date of death: alive at last sight, unless the stay itself ended in death.
-    survival = np.where(np.isnan(survival) & (label == 0), np.inf, survival)
-    within = (survival[:, None] <= np.array(HORIZONS_D)).astype(np.float32)
-    within[np.isnan(survival)] = np.nan
-    return scores.astype(np.float32), within
+    return scores.astype(np.float32), np.where(np.isnan(survival) & (label == 0), np.inf, survival)
+
+
+def dated(survival: Array, label: Array) -> Array:
+    """Days until death of every stay with known outcome, also where the data set tells no dates."""
+    told: Array = np.where(np.isnan(survival), np.where(label == 1, UNDATED_DEATH_D, np.inf), survival)
+    return np.where(np.isnan(label), np.nan, told)
 
 
 def standardise(cohort: Cohort, rows: Array) -> Cohort:

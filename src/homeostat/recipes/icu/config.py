@@ -12,8 +12,8 @@ from homeostat.errors import ConfigError
 from homeostat.recipes.icu.prepare import Preparation
 
 Network = Literal["latent-ode", "ode-rnn", "gru-d"]
-Member = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost"]
-Model = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "stack"]
+Member = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "survival"]
+Model = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "survival", "stack"]
 NETWORKS: tuple[Network, ...] = ("latent-ode", "ode-rnn", "gru-d")
 
 SETTINGS = Settings(
@@ -63,8 +63,8 @@ class Config:
     """Stays of the pre-training. Their outcomes are not read; test stays are never used."""
     early_stop_patience: int = 0
     """Evaluations without a better score before training stops; 0 trains to the end."""
-    members: tuple[Member, ...] = ("latent-ode", "xgboost", "gru-d")
-    """Members of the stack."""
+    members: tuple[Member, ...] = ("latent-ode", "xgboost", "survival")
+    """Members of the stack; survival are trees that learn days until death."""
     folds: int = 5
     """Folds of the training stays by which the members of the stack predict out of fold."""
     recurrent_epochs: int = 20
