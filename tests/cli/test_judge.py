@@ -62,19 +62,23 @@ def test_predictions_are_written_as_what_their_name_says(
     assert sorted(path.name for path in tmp_path.glob("*new*")) == ["new.csv", "new.parquet"]
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("new.xlsx", "does not say what to write. Give it a name that ends in .parquet or .csv."),
-        ("nowhere/new.csv", "Make it first."),
-    ],
-)
-def test_predictions_that_cannot_be_written_so_are_refused_at_once(
-    homeostat: Homeostat, trained: Path, tmp_path: Path, name: str, sentence: str
+def test_predictions_of_another_kind_are_refused_at_once(
+    homeostat: Homeostat, trained: Path, tmp_path: Path
 ) -> None:
-    code, _, err = homeostat("predict", trained, "--data", tmp_path, "--out", tmp_path / name)
+    code, _, err = homeostat("predict", trained, "--data", tmp_path, "--out", tmp_path / "new.xlsx")
     assert code == 2
-    assert sentence in err
+    assert "does not say what to write. Give it a name that ends in .parquet or .csv." in err
+
+
+def test_predictions_that_cannot_be_written_are_an_error_with_a_cure(
+    homeostat: Homeostat, trained: Path, cohort: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new.csv"
+    out.mkdir()
+    code, _, err = homeostat("predict", trained, "--data", cohort, "--out", out)
+    assert code == 2
+    assert f"{out} cannot be written: Is a directory. Make the folder writable" in err
+    assert not list(tmp_path.glob(".new*"))
 
 
 def test_compare_needs_two_runs(homeostat: Homeostat, trained: Path) -> None:

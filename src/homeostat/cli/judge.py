@@ -133,11 +133,10 @@ def predict(run: Run, data: Path, out: Path) -> None:
         raise ConfigError(
             f"--out {out} does not say what to write. Give it a name that ends in .parquet or .csv."
         )
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.parent}. Make it first.")
     recipe, config = recipe_of(run)
     made = out if out.suffix == ".parquet" else out.with_name(f".{out.stem}.{os.getpid()}.parquet")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         recipe.predict(config, run, data, made)
         if made != out:
             _as_csv(made, out)
