@@ -62,12 +62,19 @@ def test_predictions_are_written_as_what_their_name_says(
     assert sorted(path.name for path in tmp_path.glob("*new*")) == ["new.csv", "new.parquet"]
 
 
-def test_predictions_of_another_kind_are_refused_at_once(
-    homeostat: Homeostat, trained: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("data", "out", "sentence"),
+    [
+        (".", "new.xlsx", "does not say what to write. Give it a name that ends in .parquet or .csv."),
+        ("nowhere", "new.csv", "nowhere does not exist."),
+    ],
+)
+def test_predictions_that_cannot_be_made_are_refused_at_once(
+    homeostat: Homeostat, trained: Path, tmp_path: Path, data: str, out: str, sentence: str
 ) -> None:
-    code, _, err = homeostat("predict", trained, "--data", tmp_path, "--out", tmp_path / "new.xlsx")
+    code, _, err = homeostat("predict", trained, "--data", tmp_path / data, "--out", tmp_path / out)
     assert code == 2
-    assert "does not say what to write. Give it a name that ends in .parquet or .csv." in err
+    assert sentence in err
 
 
 def test_predictions_that_cannot_be_written_are_an_error_with_a_cure(

@@ -133,6 +133,8 @@ def predict(run: Run, data: Path, out: Path) -> None:
         raise ConfigError(
             f"--out {out} does not say what to write. Give it a name that ends in .parquet or .csv."
         )
+    if not data.exists():
+        raise ConfigError(f"--data {data} does not exist.")
     recipe, config = recipe_of(run)
     made = out if out.suffix == ".parquet" else out.with_name(f".{out.stem}.{os.getpid()}.parquet")
     try:
@@ -169,7 +171,7 @@ def _compare(words: Sequence[str]) -> None:
     rows = [
         (
             f"{pair.a} - {pair.b}",
-            pair.score,
+            " ".join(part for part in (pair.score, pair.target) if part),
             pair.split,
             f"{console.number(pair.value_a)} - {console.number(pair.value_b)}",
             console.number(pair.difference),
