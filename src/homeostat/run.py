@@ -78,6 +78,15 @@ class Run:
         return self.folder / "metrics.json"
 
     @property
+    def ledger_file(self) -> Path:
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def findings_file(self) -> Path:
+        """{"tried": [names of audits], "findings": [{audit, severity, what, cause, advice, command}, ...]}."""
+        return self.folder / "findings.json"
+
+    @property
     def report_file(self) -> Path:
         return self.folder / "report.html"
 

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from homeostat.errors import ConfigError, DataError
-from homeostat.evaluate import contest, ledger
-from homeostat.evaluate.predictions import write
+from homeostat.evaluate import compare, contest, ledger
+from homeostat.evaluate.predictions import Predictions, write
+from homeostat.run import Run
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_the_better_method_is_found_and_every_reading_is_noted(runs):
     assert (made.a, made.b, made.score, made.seeds) == ("a-0", "b-0", "auroc", (2, 2))
     assert made.difference > 0.05
     assert made.holm == made.p < 0.05
-    assert [len(ledger.reads(folder / ledger.FILE)) for folder in folders] == [1, 1, 1, 1]
+    assert [len(ledger.reads(Run(folder).ledger_file)) for folder in folders] == [1, 1, 1, 1]
 
 
 def test_two_single_runs_are_compared_by_delong_and_the_note_says_what_that_means(runs):
@@ -65,13 +67,37 @@ def test_three_methods_are_three_pairs_corrected_together(runs):
     assert all(c.holm >= c.p for c in made)
 
 
+def test_every_target_of_a_regression_is_compared(tmp_path):
+    random = np.random.default_rng(0)
+    truth = np.column_stack([random.normal(size=80), random.normal(50, 10, 80)])
+    folders = {}
+    for name, off in (("a", (0.1, 9.0)), ("b", (0.9, 1.0))):
+        made = Predictions.build(
+            "regression",
+            "test",
+            ids=range(80),
+            names=("soh", "resistance"),
+            targets=truth,
+            outputs=truth + random.normal(size=(80, 2)) * off,
+        )
+        folders[name] = [tmp_path / name]
+        write(made, tmp_path / name / "predictions" / "test.parquet")
+        (tmp_path / name / "splits.json").write_text(json.dumps({"train": [], "valid": [], "test": []}))
+    soh, resistance = contest.contest(folders, resamples=300)
+    assert (soh.target, resistance.target) == ("soh", "resistance")
+    assert soh.difference < 0 < resistance.difference
+    assert max(soh.holm, resistance.holm) < 0.05
+    with pytest.raises(DataError, match="Compare one target at a time"):
+        compare.paired_bootstrap([made], [made], "rmse")
+
+
 def test_a_run_that_trained_on_the_others_test_patients_is_refused(runs):
     clean, leaked = runs("clean", 0.2, 0), runs("leaked", 0.2, 1, train=("5", "6", "7"))
     with pytest.raises(
         DataError, match=r"3 of 600 test ids of clean \(first: 5\) were training or validation ids of leaked"
     ):
         contest.contest({"a": [clean], "b": [leaked]})
-    assert ledger.reads(clean / ledger.FILE) == ()
+    assert ledger.reads(Run(clean).ledger_file) == ()
 
 
 def test_mistakes_are_told(runs, tmp_path):

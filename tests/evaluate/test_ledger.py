@@ -7,15 +7,16 @@ import pytest
 
 from homeostat.errors import DataError
 from homeostat.evaluate import ledger
+from homeostat.run import Run
 
 
 def test_every_reading_is_remembered(ward, tmp_path):
     p = ward(50, model="ode")
     for minute in range(3):
         ledger.record(
-            tmp_path / ledger.FILE, p, "evaluate", now=lambda minute=minute: f"2026-11-20T10:0{minute}"
+            Run(tmp_path).ledger_file, p, "evaluate", now=lambda minute=minute: f"2026-11-20T10:0{minute}"
         )
-    kept = ledger.reads(tmp_path / ledger.FILE)
+    kept = ledger.reads(Run(tmp_path).ledger_file)
     assert [(r.time[-1], r.purpose, r.model, r.n) for r in kept] == [
         (m, "evaluate", "ode", 50) for m in "012"
     ]
@@ -32,30 +33,30 @@ def test_other_outputs_on_the_same_rows_are_a_new_look_at_the_same_test(ward, tm
     p = ward(50)
     q = replace(p, outputs=p.outputs / 2)
     for name, predictions in (("run-a", p), ("run-b", q), ("run-c", p), ("run-d", ward(40))):
-        ledger.record(tmp_path / name / ledger.FILE, predictions, "evaluate")
+        ledger.record(Run(tmp_path / name).ledger_file, predictions, "evaluate")
     rows, _ = ledger.fingerprints(p)
     assert len(ledger.looks(tmp_path, rows)) == 2
 
 
 def test_scoring_a_yard_stick_is_no_look_that_a_model_was_chosen_by(ward, tmp_path):
     p = ward(50)
-    ledger.record(tmp_path / "run" / ledger.FILE, p, ledger.YARD_STICK)
+    ledger.record(Run(tmp_path / "run").ledger_file, p, ledger.YARD_STICK)
     assert ledger.looks(tmp_path, ledger.fingerprints(p)[0]) == ()
 
 
 def test_a_line_that_a_kill_cut_off_is_left_out(ward, tmp_path):
-    path = tmp_path / ledger.FILE
+    path = Run(tmp_path).ledger_file
     ledger.record(path, ward(50), "evaluate")
     path.write_text(path.read_text() + '{"time": "2026')
     assert len(ledger.reads(path)) == 1
 
 
 def test_a_damaged_ledger_is_an_error_not_an_empty_one(tmp_path):
-    path = tmp_path / ledger.FILE
+    path = Run(tmp_path).ledger_file
     path.write_text("{}\n")
     with pytest.raises(DataError, match="counts the looks at the test set; restore it"):
         ledger.reads(path)
 
 
 def test_no_ledger_no_reads(tmp_path):
-    assert ledger.reads(tmp_path / ledger.FILE) == ()
+    assert ledger.reads(Run(tmp_path).ledger_file) == ()

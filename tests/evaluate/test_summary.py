@@ -10,6 +10,7 @@ from homeostat.errors import DataError
 from homeostat.evaluate import ledger, summary
 from homeostat.evaluate.predictions import Predictions, write
 from homeostat.evaluate.score import Score
+from homeostat.run import Run
 
 FAST = summary.Settings(resamples=200)
 
@@ -68,7 +69,7 @@ def test_the_same_files_give_the_same_numbers(icu):
 
 
 def test_reading_test_is_noted_and_reading_validation_is_not(icu, tmp_path):
-    path = tmp_path / "run" / ledger.FILE
+    path = Run(tmp_path / "run").ledger_file
     summary.summarise([f for f in icu if "valid" in f.name], ledger_file=path, settings=FAST)
     assert ledger.reads(path) == ()
     first = summary.summarise(icu, ledger_file=path, settings=FAST)["ledger"]
@@ -87,7 +88,7 @@ def test_a_run_folder_needs_no_list_of_files(ward, tmp_path):
     metrics = summary.of_run(run, FAST)
     assert metrics["model"] == "ode"
     assert metrics["comparisons"][0]["b"] == "a tree"
-    assert len(ledger.reads(run / ledger.FILE)) == 2
+    assert len(ledger.reads(Run(run).ledger_file)) == 2
     with pytest.raises(DataError, match="holds no predictions"):
         summary.of_run(run / "other", FAST)
 

@@ -448,7 +448,7 @@ def write_test(run: Run, seed: int, positives: int) -> predictions.Predictions:
 def peeked(seed: int, is_ill: bool, folder: Path) -> Case:
     run = finished(folder, "peeked")
     for look in range(5 if is_ill else 1):
-        ledger.record(run.folder / ledger.FILE, write_test(run, seed + look, 60), "evaluate")
+        ledger.record(run.ledger_file, write_test(run, seed + look, 60), "evaluate")
     return Case(run=run)
 
 

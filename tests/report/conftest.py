@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from homeostat.evaluate import ledger, summary
+from homeostat.evaluate import summary
 from homeostat.evaluate.predictions import Predictions, write
+from homeostat.run import Run
 
 SETTINGS = summary.Settings(resamples=200)
 
@@ -65,7 +66,7 @@ def evaluated(folder, *predictions, **settings):
         write(p, folder / "predictions" / f"{p.split}-{p.model}.parquet".replace(" ", "-"))
     files = sorted((folder / "predictions").glob("*.parquet"))
     how = replace(SETTINGS, model=predictions[0].model, **settings)
-    metrics = summary.summarise(files, ledger_file=folder / ledger.FILE, settings=how)
+    metrics = summary.summarise(files, ledger_file=Run(folder).ledger_file, settings=how)
     summary.write(folder / "metrics.json", metrics)
     return folder
 

@@ -9,6 +9,7 @@ from homeostat.evaluate import ledger
 from homeostat.evaluate.predictions import read
 from homeostat.report import page, verdict
 from homeostat.report.collect import collect
+from homeostat.run import Run
 
 
 def edit(path, **changes):
@@ -99,9 +100,9 @@ def test_few_positives_and_few_subjects(icu_run, battery_run):
 
 def test_a_second_look_at_the_test_split(icu_run):
     p = read(icu_run / "predictions" / "test-latent-ode.parquet")
-    ledger.record(icu_run / ledger.FILE, p, "evaluate")
+    ledger.record(Run(icu_run).ledger_file, p, "evaluate")
     assert "best of several looks" not in doubts(icu_run)
-    ledger.record(icu_run / ledger.FILE, replace(p, outputs=p.outputs / 2), "evaluate")
+    ledger.record(Run(icu_run).ledger_file, replace(p, outputs=p.outputs / 2), "evaluate")
     assert "scored with 2 different predictions of this run" in doubts(icu_run)
     assert "looked at once" not in checks(icu_run)
 

@@ -43,6 +43,8 @@ def test_the_files_of_a_run() -> None:
         "console_file": "r/console.txt",
         "checkpoints": "r/checkpoints",
         "predictions": "r/predictions",
+        "ledger_file": "r/ledger.jsonl",
+        "findings_file": "r/findings.json",
         "tensorboard": "r/tensorboard",
         "export": "r/export",
     }

@@ -19,7 +19,7 @@ def _check(case: Case) -> Finding | None:
                 "fatal",
                 {},
             )
-    file = run.folder / ledger.FILE
+    file = run.ledger_file
     own = {read.content for read in ledger.reads(file)}
     everybody = 0
     if own:

@@ -26,8 +26,7 @@ from homeostat.cli.train import begin, execute
 from homeostat.errors import Halted, HomeostatError, Interrupted
 from homeostat.recipes import RECIPES, find
 from homeostat.recipes.recipe import Recipe
-from homeostat.report.collect import FINDINGS
-from homeostat.run import open_run, write_json
+from homeostat.run import Run, open_run, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class Options:
     """Configuration of the recipe that is examined; left out, smoke on simulated data and the default on --data."""
     stores: Path = Path("stores")
     """Folder for prepared data."""
-    seconds: float = 20.0
+    seconds: float = 10.0
     """Longest rehearsal: every fit of the recipe is begun, and one epoch of it trained, within this time."""
     parent: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """The run that the examined run is an ablation of: they may differ by one setting."""
@@ -98,13 +97,20 @@ def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
             except HomeostatError as error:
                 failed.append(_refused(error))
         exam = examine_run(made)
-        kept = tuple(finding for finding in exam.findings if finding.audit not in REHEARSED)
+        kept = tuple(finding for finding in exam.findings if not _is_of_rehearsal(finding))
         rehearsed = dataclasses.replace(exam, findings=kept)
         return together([Exam(findings=tuple(failed), tried=("recipe",), not_tried={}), *exams, rehearsed])
 
 
 # One epoch is no training: what a rehearsal cannot reach is no finding.
 REHEARSED = ("ending", "support", "trivial")
+
+
+def _is_of_rehearsal(finding: Finding) -> bool:
+    """Say whether it speaks of the short time that a rehearsal has."""
+    return finding.audit in REHEARSED or (
+        finding.audit == "alarms" and finding.evidence["guards"] == "deadline"
+    )
 
 
 def _refused(error: HomeostatError) -> Finding:
@@ -137,7 +143,7 @@ def _keep(exam: Exam, folder: Path) -> None:
     """Leave in the run what was found, for its report."""
     if os.access(folder, os.W_OK):
         findings = [dataclasses.asdict(finding) for finding in exam.findings]
-        write_json(folder / FINDINGS, {"tried": list(exam.tried), "findings": findings})
+        write_json(Run(folder).findings_file, {"tried": list(exam.tried), "findings": findings})
 
 
 def _text(finding: Finding) -> str:

@@ -158,6 +158,8 @@ def _known(scores: Mapping[str, V], name: str) -> V:
 
 
 def _sums(p: Predictions) -> Floats:
+    if len(p.names) > 1:
+        raise DataError(f"{p.model} predicts {', '.join(p.names)}. Compare one target at a time.")
     alone = p.one(p.names[0])
     return regression.subject_sums(alone.truth, alone.output, alone)
 

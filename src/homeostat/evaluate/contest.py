@@ -14,6 +14,7 @@ from homeostat.evaluate import compare, ledger, pairing
 from homeostat.evaluate.bootstrap import RESAMPLES
 from homeostat.evaluate.compare import Comparison
 from homeostat.evaluate.predictions import Predictions, Split, read
+from homeostat.run import Run
 
 USUAL: Mapping[str, str] = {"binary": "auroc", "multilabel": "macro auroc", "regression": "rmse"}
 
@@ -47,30 +48,42 @@ def contest(
     _refuse_memory(trained)
     if split == "test":
         for folder, p in trained.items():
-            ledger.record(folder / ledger.FILE, p, "compare")
+            ledger.record(Run(folder).ledger_file, p, "compare")
     kind = next(iter(trained.values())).kind
     chosen = score or USUAL[kind]
     made = []
     for name_a, name_b in combinations(methods, 2):
-        a, b = ([trained[folder] for folder in methods[name]] for name in (name_a, name_b))
-        if chosen == "auroc" and kind == "binary" and len(a) == len(b) == 1:
-            pair = compare.paired_delong(a[0], b[0], level)
-            pair = replace(
-                pair, note="one training each: says which of these two is better, not which method"
-            )
-        else:
-            pair = compare.paired_bootstrap(a, b, chosen, resamples=resamples, seed=seed, level=level)
-        made.append(replace(pair, a=name_a, b=name_b))
+        whole = [[trained[folder] for folder in methods[name]] for name in (name_a, name_b)]
+        for a, b in by_target(*whole):
+            made.append(replace(_pair(a, b, chosen, level, resamples, seed), a=name_a, b=name_b))
     return compare.adjusted(made)
+
+
+def by_target(
+    a: Sequence[Predictions], b: Sequence[Predictions]
+) -> list[tuple[Sequence[Predictions], Sequence[Predictions]]]:
+    """A regression's errors are in the unit of each target, so each is compared alone."""
+    if a[0].kind != "regression":
+        return [(a, b)]
+    return [([p.one(name) for p in a], [p.one(name) for p in b]) for name in a[0].names]
+
+
+def _pair(
+    a: Sequence[Predictions], b: Sequence[Predictions], chosen: str, level: float, resamples: int, seed: int
+) -> Comparison:
+    if chosen == "auroc" and a[0].kind == "binary" and len(a) == len(b) == 1:
+        pair = compare.paired_delong(a[0], b[0], level)
+        return replace(pair, note="one training each: says which of these two is better, not which method")
+    return compare.paired_bootstrap(a, b, chosen, resamples=resamples, seed=seed, level=level)
 
 
 def _own(folder: Path, split: Split) -> Predictions:
     """The run's own predictions of a split: those in the file of that name."""
-    return read(folder / "predictions" / f"{split}.parquet")
+    return read(Run(folder).predictions / f"{split}.parquet")
 
 
 def _refuse_memory(trained: Mapping[Path, Predictions]) -> None:
-    learnt = {folder: pairing.seen(folder / "splits.json") for folder in trained}
+    learnt = {folder: pairing.seen(Run(folder).splits_file) for folder in trained}
     for folder, p in trained.items():
         for other, known in learnt.items():
             pairing.refuse_overlap(replace(p, model=folder.name), known, other.name)
@@ -78,7 +91,7 @@ def _refuse_memory(trained: Mapping[Path, Predictions]) -> None:
 
 def _method(folder: Path) -> str:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(Run(folder).config_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is not a run: its config.json cannot be read ({error}).") from error
     return json.dumps(_without_seed(config), sort_keys=True)

@@ -14,8 +14,8 @@ import numpy as np
 
 from homeostat.errors import DataError
 from homeostat.evaluate.predictions import Predictions
+from homeostat.run import Run
 
-FILE = "ledger.jsonl"
 YARD_STICK = "yard-stick"
 """Purpose of a reading that scored a yard-stick: nobody chooses a model by it."""
 
@@ -60,7 +60,7 @@ def reads(ledger: Path) -> tuple[Read, ...]:
 
 def looks(folder: Path, rows: str) -> tuple[Read, ...]:
     """Distinct looks at one test set from all runs in a folder: neither repeats nor yard-sticks count."""
-    every = [read for ledger in sorted(folder.glob(f"*/{FILE}")) for read in reads(ledger)]
+    every = [read for run in sorted(folder.iterdir()) for read in reads(Run(run).ledger_file)]
     every = [read for read in every if read.rows == rows and read.purpose != YARD_STICK]
     first = {read.content: read for read in sorted(every, key=lambda read: read.time, reverse=True)}
     return tuple(sorted(first.values(), key=lambda read: read.time))

@@ -28,6 +28,7 @@ from homeostat.evaluate.bootstrap import RESAMPLES
 from homeostat.evaluate.predictions import Kind, Predictions, read
 from homeostat.evaluate.score import Score, too_few
 from homeostat.evaluate.threshold import GIVEN, Threshold
+from homeostat.run import Run
 
 FORMAT = 1
 HEADLINE: Mapping[Kind, str] = {"binary": "auroc", "multilabel": "macro auroc", "regression": "rmse"}
@@ -76,12 +77,12 @@ def summarise(
 def of_run(folder: Path, settings: Settings | None = None) -> dict[str, Any]:
     """`summarise` of a run folder: predictions/{split}.parquet are its own, {split}-{name}.parquet its yard-sticks'."""
     files = sorted(
-        (folder / "predictions").glob("*.parquet"),
+        Run(folder).predictions.glob("*.parquet"),
         key=lambda path: ("-" in path.stem.replace("out-of-fold", ""), path),
     )
     if not files:
         raise DataError(f"{folder} holds no predictions. Finish the run, or predict with it, first.")
-    return summarise(files, ledger_file=folder / ledger.FILE, settings=settings)
+    return summarise(files, ledger_file=Run(folder).ledger_file, settings=settings)
 
 
 def write(path: Path, metrics: Mapping[str, Any]) -> Path:

@@ -14,8 +14,6 @@ from homeostat.evaluate.predictions import Predictions, read
 from homeostat.evaluate.score import Score
 from homeostat.run import Run
 
-FINDINGS = "findings.json"
-"""{"tried": [names of audits], "findings": [{audit, severity, what, cause, advice, command}, ...]}."""
 GRAVITY = {"fatal": 0, "serious": 1, "note": 2}
 _BEST_FIRST = ("test", "out-of-fold", "valid", "train")
 
@@ -105,7 +103,7 @@ def collect(folder: Path) -> Collected:
     broken: list[str] = []
     config = _json(run.config_file, broken)
     splits = _json(run.splits_file, broken)
-    doctor = _json(folder / FINDINGS, broken)
+    doctor = _json(run.findings_file, broken)
     return Collected(
         name=run.name,
         recipe=str(config.get("recipe", "")),
@@ -124,7 +122,7 @@ def collect(folder: Path) -> Collected:
         ),
         tried=tuple(map(str, doctor.get("tried", ()))),
         curves=_predictions(run.predictions / "curves", broken),
-        reads=_reads(folder / ledger.FILE, broken),
+        reads=_reads(run.ledger_file, broken),
         children=tuple(collect(child.folder) for child in run.children() if _is_run(child)),
         broken=tuple(broken),
     )

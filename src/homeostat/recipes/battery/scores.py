@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from homeostat.evaluate import compare, summary
-from homeostat.evaluate.ledger import FILE
 from homeostat.evaluate.predictions import Predictions, read
 from homeostat.run import Run
 
@@ -28,7 +27,7 @@ def scores(folder: Path) -> Mapping[str, Any]:
     )
     has_curves = main.time is not None
     settings = summary.Settings(headline=PER_CELL if has_curves else "rmse", model=model)
-    metrics = summary.summarise(files, ledger_file=folder / FILE, settings=settings)
+    metrics = summary.summarise(files, ledger_file=run.ledger_file, settings=settings)
     if has_curves:
         metrics["comparisons"] = [c.as_dict() for c in per_cell(made, model)]
     return metrics

@@ -18,7 +18,6 @@ from homeostat.data.splits import Splits, by_subject, predefined
 from homeostat.data.store import Explanation, Store
 from homeostat.engine.export import best_weights
 from homeostat.engine.state import load_weights
-from homeostat.evaluate import ledger
 from homeostat.evaluate import predictions as prediction_files
 from homeostat.evaluate.predictions import Predictions
 from homeostat.recipes.icu import case as cases
@@ -235,7 +234,7 @@ def scores(folder: Path) -> Mapping[str, Any]:
     run = open_run(folder)
     model = run.config()["config"]["model"]
     files = sorted(run.predictions.glob("*.parquet"), key=lambda path: (len(path.stem), path.stem))
-    return summary.summarise(files, ledger_file=folder / ledger.FILE, settings=summary.Settings(model=model))
+    return summary.summarise(files, ledger_file=run.ledger_file, settings=summary.Settings(model=model))
 
 
 def case(config: Config, run: Run, store: Store) -> Case:
