@@ -50,7 +50,7 @@ def _check_alarms(case: Case) -> Finding | None:
         audit=alarms.name,
         severity="fatal" if halts else "serious",
         what=f"{len(heard)} alarms were raised ({names}). The first: {first.get('sentence')}",
-        evidence={"alarms": len(heard), "halts": len(halts)},
+        evidence={"alarms": len(heard), "halts": len(halts), "guards": names},
         cause=f"See the sentence of guard {first.get('guard')}.",
         advice=f"Its remedy is {first['remedy']}."
         if first.get("remedy")

@@ -11,6 +11,8 @@ from homeostat.data.splits import PARTS, Splits
 
 # Hashing every sample of a large store takes minutes; a leak by copies shows in the first thousands.
 CONTENTS = 4000
+# Below this share the score hardly moves: look at the samples, and go on.
+FEW = 0.01
 
 
 def _check(case: Case) -> Finding | None:
@@ -91,7 +93,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         audit=duplicates.name if unit == "content" else leakage.name,
-        severity="fatal",
+        severity="serious" if unit == "content" and count < FEW * of else "fatal",
         what=f"{count:,} of {of:,} {units} of {other} are also in {one}, the first is that of {first}.",
         evidence={"shared": count, "of": of, "unit": unit},
         cause=cause,

@@ -86,7 +86,9 @@ def padded(batch: Batch, more: int) -> Batch:
 
 
 def content(cohort: Cohort, row: int) -> bytes:
-    """What is measured of a stay and when, without its name."""
+    """What is measured of a stay and when, without its name; two stays of which nothing is known are no copies."""
+    if cohort.offsets[row] == cohort.offsets[row + 1]:
+        return cohort.ids[row].encode()
     own = slice(cohort.offsets[row], cohort.offsets[row + 1])
     parts: list[Array] = [cohort.time[own], cohort.variable[own], cohort.value[own], cohort.static[row]]
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
