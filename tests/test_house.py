@@ -32,7 +32,8 @@ NAMELESS = re.compile(r"^_?(utils?|helpers?|common|misc|core|base_trainer|.*mana
 ALLOWED_IMPORTS = {
     "errors": set(),
     "ode": {"torch"},
-    "evaluate": {"numpy", "scipy", "sklearn", "polars", "homeostat.errors"},
+    # run: which file is which, so that no name of a run's files is written twice.
+    "evaluate": {"numpy", "scipy", "sklearn", "polars", "homeostat.errors", "homeostat.run"},
 }
 
 # Foreign classes that are made to be subclassed. Our own are only when their name begins with Abstract.
