@@ -174,6 +174,9 @@ def lightning_trains(session: Session) -> bool:
             self.log("loss", loss, on_step=False, on_epoch=True, batch_size=task.batches.size)
             return loss
 
+        def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+            return batch  # there is one device, and Lightning refuses to look into frozen dataclasses
+
         def configure_optimizers(self) -> torch.optim.Optimizer:
             optim = chosen.optim
             return torch.optim.AdamW(
