@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import tyro
@@ -22,7 +23,7 @@ DEFAULT_RECIPE = "icu"
 class Demo:
     """What to show."""
 
-    recipe: tyro.conf.Positional[str] = DEFAULT_RECIPE
+    recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RECIPE]")] = DEFAULT_RECIPE
     """Recipe to train."""
     root: Path = Path("runs")
     """Folder for the simulated cohort, the store and the run."""
@@ -35,9 +36,7 @@ def run(command: str, words: Sequence[str]) -> None:
     options = flags.parse(
         Demo, words, "homeostat demo", "Train on a simulated cohort, evaluate, write the report."
     )
-    torch.set_num_threads(
-        1
-    )  # its tensors are small: on a busy machine threads would only wait for each other
+    torch.set_num_threads(1)  # its tensors are small: threads would only wait for each other
     recipe = find(options.recipe)
     folder = named(options.root, f"demo-{recipe.name}")
     cohort = folder.with_name(folder.name + "-cohort")

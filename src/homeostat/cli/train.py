@@ -181,14 +181,14 @@ def parse(recipe: Recipe[Any], words: Sequence[str]) -> tuple[Options, Any]:
     default = recipe.preset(flags.value_of("--preset", words))
     both = dataclasses.make_dataclass(
         "Train",
-        [
-            ("options", Options, dataclasses.field(default_factory=Options)),
-            ("config", recipe.config, dataclasses.field(default=default)),
+        [  # these names head the help: "run options" and "icu options"
+            ("run", Options, dataclasses.field(default_factory=Options)),
+            (recipe.name, recipe.config, dataclasses.field(default=default)),
         ],
         frozen=True,
     )
     parsed: Any = flags.parse(both, words, f"homeostat train {recipe.name}", recipe.summary)
-    return parsed.options, parsed.config
+    return parsed.run, getattr(parsed, recipe.name)
 
 
 def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Options | ResumeOptions) -> None:
