@@ -38,9 +38,10 @@ from homeostat.engine import vitals
 from homeostat.engine.fit import fit
 from homeostat.engine.settings import Settings
 from homeostat.engine.task import Task
-from homeostat.errors import Halted, HomeostatError, SolverError
+from homeostat.errors import Halted, HomeostatError
 from homeostat.guards import GUARDS, every, streams
 from homeostat.guards.base import AbstractGuard
+from homeostat.ode import SolverError
 from homeostat.run import Run, create
 from planted.courses import COURSES as SMALL_COURSES
 from planted.fault import Course, Session
@@ -116,16 +117,9 @@ def trained(
     session: Session, folder: Path, guards: Sequence[AbstractGuard] | None = None
 ) -> list[dict[str, Any]]:
     run = create(folder, {"recipe": "planted"})
-    refused = []
-    with contextlib.redirect_stderr(io.StringIO()):
-        try:
-            fit(session.task, session.settings, run, every() if guards is None else guards)
-        except Halted:
-            pass  # its alarm is in the journal
-        except (SolverError, ValueError) as error:  # a solve that cannot start or go on says so itself
-            step = run.status().get("step", 0)
-            refused.append({"guard": "odeint", "level": "halt", "step": step, "sentence": str(error)})
-    return [*run.events("alarm"), *refused]
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(Halted):  # its alarm is in the journal
+        fit(session.task, session.settings, run, every() if guards is None else guards)
+    return list(run.events("alarm"))
 
 
 def replayed(guard: type[AbstractGuard]) -> Verdict:
@@ -157,8 +151,8 @@ def lightning_finds(case: Case) -> bool | None:
     return lightning_trains(Session(task=task, settings=Settings(epochs=3)))
 
 
-def lightning_trains(session: Session) -> bool:
-    """Say whether Lightning stops the training because of what it sees."""
+def lightning_trains(session: Session) -> bool | None:
+    """Say whether Lightning stops the training because of what it sees; None if the model itself refuses to go on."""
     import lightning
     from lightning.pytorch.callbacks import EarlyStopping
 
@@ -200,6 +194,8 @@ def lightning_trains(session: Session) -> bool:
     )
     try:
         trainer.fit(Module(), loader)
+    except SolverError:
+        return None
     except RuntimeError as error:
         return "nan" in str(error).lower() or "anomaly" in str(error).lower()
     return stop.stopped_epoch > 0 or "finite" in str(stop.stopping_reason_message or "").lower()

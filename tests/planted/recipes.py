@@ -447,13 +447,13 @@ RECIPE_COURSES: tuple[Course, ...] = (
     run(
         "icu: a stay that is no number",
         "chest battery",
-        "finite odeint",
+        "finite",
         course(icu_task, ICU, change=with_loss(nan_stay)),
     ),
     run(
         "icu: learning rate a thousand times too large",
         "cell",
-        "spike gradient finite plateau odeint",
+        "spike gradient finite plateau",
         course(icu_task, ICU, short(6, 3.0, clip=0.0)),
     ),
     run(

@@ -22,6 +22,7 @@ from homeostat.engine import checkpoint, memory, precision
 from homeostat.engine import device as devices
 from homeostat.errors import Halted, unwritable
 from homeostat.guards.base import Alarm, Event
+from homeostat.ode import SolverError
 
 if TYPE_CHECKING:  # the loop knows what heals it, and this what it heals
     from homeostat.engine.loop import Loop
@@ -190,7 +191,10 @@ def _outliers(loop: Loop[Any], groups: Sequence[Indices], epoch: int) -> list[in
     with at_rest(task.model):
         for rows in groups:
             batch = devices.move(task.batches.batch(rows, epoch), loop.device)
-            losses.append(abs(float(task.loss(task.model, batch).total)))
+            try:
+                losses.append(abs(float(task.loss(task.model, batch).total)))
+            except SolverError:
+                losses.append(math.inf)
     finite = sorted(loss for loss in losses if math.isfinite(loss))
     limit = CULPRIT * max(finite[len(finite) // 2] if finite else 0.0, 1e-6)
     return [int(row) for rows, loss in zip(groups, losses, strict=True) if not loss <= limit for row in rows]

@@ -26,6 +26,7 @@ from homeostat.engine.task import Task
 from homeostat.engine.watch import Watch
 from homeostat.errors import ConfigError
 from homeostat.guards.base import Event, Kind, Look
+from homeostat.ode import SolverError
 
 B = TypeVar("B")
 
@@ -119,11 +120,24 @@ class Loop(Generic[B]):
         try:
             is_first = self._is_first_step and self._world.size == 1
             return self._first_computed() if is_first else self._computed()
+        except SolverError as error:
+            self._tell_unsolved(error)
+            raise
         except (RuntimeError, MemoryError) as error:
             if not memory.is_exhausted(error):
                 raise
         self._cut_smaller()  # out here, where the traceback no longer holds on to the tensors
         return None
+
+    def _tell_unsolved(self, error: SolverError) -> None:
+        """A solve that cannot start or go on has no loss: guards hear of it as a loss that is no number."""
+        state, batches = self.state, self.task.batches
+        if self._world.size > 1:
+            return  # the other processes are at their sums
+        rows = heal.quarantined(batches.indices(state.step), state.remedies, batches.count)
+        self._tell(self._readout.flush())
+        look = Look(first_bad=f"a differential equation. {error}".rstrip("."))
+        self.watch.step(self._event("step", rows=rows, loss=math.nan, gradient_norm=math.nan, look=look))
 
     def _first_computed(self) -> _Computed | None:
         """The first step may compile for minutes, so it can be left in the middle: nothing has changed then."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from homeostat import console
+from homeostat import console, ode
 from homeostat.engine import checkup, distributed, heal, precision, randomness
 from homeostat.engine import device as devices
 from homeostat.engine.distributed import World
@@ -23,6 +23,7 @@ from homeostat.engine.state import State
 from homeostat.engine.task import Task
 from homeostat.engine.tensorboard import Events
 from homeostat.engine.watch import Watch
+from homeostat.errors import SolverError
 from homeostat.guards.base import AbstractGuard
 from homeostat.run import Run
 
@@ -41,6 +42,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
     with ExitStack() as stack:
         run = run if world.is_first else run.follower()
         stack.enter_context(run.active())
+        stack.enter_context(_solver_errors())
         stack.enter_context(randomness.borrowed(device))
         task.model.to(device)
         policy = _precision(task, settings, device, stack)
@@ -63,6 +65,15 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         heal.take_effect(loop)
         yield loop
         world.wait()  # the last save is on the disk: whoever reads it next may be another process
+
+
+@contextmanager
+def _solver_errors() -> Iterator[None]:
+    """The solver library knows nothing of exit codes: say what it said as an error of a run."""
+    try:
+        yield
+    except ode.SolverError as error:
+        raise SolverError(str(error)) from error
 
 
 def _restore(saver: Saver, state: State, world: World) -> list[str]:

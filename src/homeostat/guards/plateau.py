@@ -38,10 +38,11 @@ class Plateau(AbstractGuard):
         self._told: list[str] = []
 
     def watch(self, event: Event) -> Alarm | None:
-        if event.kind == "start":
-            self._total = event.numbers.get("steps", 0.0)
         if event.kind == "step":
             self._step(event)
+            return None
+        if event.kind == "start":
+            self._total = event.numbers.get("steps", 0.0)
         if event.kind == "epoch":
             typical = self._epoch.take()
             self._losses.append(event.loss if typical is None else typical)

@@ -16,6 +16,7 @@ GROWTH = 3.0
 REJECTED = 0.5
 # Told at the first, and once more if it goes on after the first advice was, or was not, taken.
 IN_A_ROW, STILL = 10, 50
+ENDINGS = ("evaluations", "rejected", "solver_steps")
 
 
 class Stiffness(AbstractGuard):
@@ -33,8 +34,10 @@ class Stiffness(AbstractGuard):
     def watch(self, event: Event) -> Alarm | None:
         if event.kind != "step" or not event.numbers:
             return None
-        evaluations = _named(event, "evaluations")
-        rejected, steps = _named(event, "rejected"), _named(event, "solver_steps")
+        told = _of_solvers(event.numbers)
+        if not told:
+            return None
+        evaluations, rejected, steps = told.get("evaluations"), told.get("rejected"), told.get("steps")
         if rejected is not None and steps:
             self._rejected = self._rejected + 1 if rejected > REJECTED * steps else 0
             if self._is_due("rejected", self._rejected):
@@ -97,6 +100,11 @@ class Stiffness(AbstractGuard):
         self._grown, self._rejected = state["grown"], state["rejected"]
 
 
-def _named(event: Event, ending: str) -> float | None:
-    found = [value for name, value in event.numbers.items() if name.endswith(ending)]
-    return max(found) if found else None
+def _of_solvers(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The last word of each number's name that a solver gives -> the largest of that name. One pass."""
+    found: dict[str, float] = {}
+    for name, value in numbers.items():
+        if name.endswith(ENDINGS):
+            word = name.rpartition("_")[2]
+            found[word] = max(value, found.get(word, value))
+    return found

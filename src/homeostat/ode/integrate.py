@@ -13,7 +13,7 @@ from homeostat.ode.compiled import choose_step
 from homeostat.ode.controller import Controller
 from homeostat.ode.march import March
 from homeostat.ode.native import try_native
-from homeostat.ode.result import Solution
+from homeostat.ode.result import Solution, StartError
 from homeostat.ode.solver import Field, find_solver
 from homeostat.ode.tableau import Tableau
 from homeostat.ode.times import Times, read_times
@@ -106,7 +106,7 @@ def _read_state(y0: Tensor) -> Tensor:
         y0 = y0.float()
     bad = torch.nonzero(~torch.isfinite(y0.detach()).reshape(len(y0), -1).all(dim=1)).flatten().tolist()
     if bad:
-        raise ValueError(
+        raise StartError(
             f"y0 of sample {bad[0]} is not finite ({len(bad)} of {len(y0)} samples); "
             "a solve cannot start there. Look at what produced it."
         )

@@ -11,6 +11,10 @@ class SolverError(RuntimeError):
     """A sample could not be solved; the message names the samples, the reason and the remedy."""
 
 
+class StartError(SolverError, ValueError):
+    """A sample cannot be solved from its state, which is no number."""
+
+
 class Result(IntEnum):
     """Outcome of one sample's solve."""
 
