@@ -117,7 +117,8 @@ def trained(
     session: Session, folder: Path, guards: Sequence[AbstractGuard] | None = None
 ) -> list[dict[str, Any]]:
     run = create(folder, {"recipe": "planted"})
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(Halted):  # its alarm is in the journal
+    # A halt has its alarm in the journal.
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(Halted):
         fit(session.task, session.settings, run, every() if guards is None else guards)
     return list(run.events("alarm"))
 
