@@ -37,9 +37,9 @@ from homeostat.engine.fit import fit
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
-from homeostat.engine.task import Loss, Task
 from homeostat.guards.finite import Finite
 from homeostat.run import create
+from homeostat.task.task import Loss, Task
 
 SIZE, INPUTS = 64, 64
 Batch = dict[str, torch.Tensor]

@@ -34,15 +34,15 @@ from homeostat.audits import AUDITS
 from homeostat.audits.base import Case
 from homeostat.audits.exam import examine
 from homeostat.data.batches import Batches
-from homeostat.engine import vitals
 from homeostat.engine.fit import fit
 from homeostat.engine.settings import Settings
-from homeostat.engine.task import Task
 from homeostat.errors import Halted, HomeostatError
 from homeostat.guards import GUARDS, every, streams
 from homeostat.guards.base import AbstractGuard
 from homeostat.ode import SolverError
 from homeostat.run import Run, create
+from homeostat.task import vitals
+from homeostat.task.task import Task
 from planted.courses import COURSES as SMALL_COURSES
 from planted.fault import Course, Session
 from planted.guides import GUIDES

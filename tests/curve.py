@@ -19,20 +19,20 @@ from torch import Tensor, nn
 
 from homeostat.cli import main
 from homeostat.data.batches import Batches, Indices
-from homeostat.data.plan import Plan
+from homeostat.data.blueprint import Blueprint
 from homeostat.data.store import Explanation, Store, Writer
 from homeostat.engine.export import best_weights
 from homeostat.engine.fit import fit
 from homeostat.engine.optim import OptimConfig
-from homeostat.engine.randomness import generator, seeded
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import load_weights
-from homeostat.engine.task import Loss, Task
 from homeostat.guards.finite import Finite
 from homeostat.recipes import RECIPES
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
+from homeostat.task.randomness import generator, seeded
+from homeostat.task.task import Loss, Task
 
 SETTINGS = Settings(
     epochs=6,
@@ -123,7 +123,7 @@ def simulate(folder: Path, seed: int) -> None:
     pl.concat(frames).write_csv(folder / "curve.csv")
 
 
-def plan(data: Path) -> Plan:
+def plan(data: Path) -> Blueprint:
     def write(writer: Writer) -> None:
         table = pl.read_csv(data / "curve.csv")
         for part in ("train", "valid"):
@@ -131,7 +131,7 @@ def plan(data: Path) -> Plan:
             writer.array(f"{part}.x", rows.select("x0", "x1", "x2", "x3").to_numpy().astype(np.float32))
             writer.array(f"{part}.y", rows.select("y").to_numpy().astype(np.float32))
 
-    return Plan(name="curve", raw=[data / "curve.csv"], code=[plan], parameters={}, write=write)
+    return Blueprint(name="curve", raw=[data / "curve.csv"], code=[plan], parameters={}, write=write)
 
 
 def prepare(config: Config, data: Path, stores: Path) -> Store:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from homeostat.errors import Halted, Interrupted, OutOfResources, RunError
-from homeostat.run import Run, create, find_all, named, open_run, read_json, write_json
+from homeostat.files import read_json, write_json
+from homeostat.run import Run, create, find_all, named, open_run
 from patience import wait_for
 
 

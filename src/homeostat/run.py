@@ -26,6 +26,7 @@ from homeostat.errors import (
     exit_code_of,
     unwritable,
 )
+from homeostat.files import read_json, write_json
 
 Phase = Literal["running", "done", "halted", "failed", "interrupted"]
 
@@ -246,7 +247,7 @@ class Run:
 
     def _save_status(self) -> None:
         with self._write:
-            write_json(self.status_file, {**self._status, "heartbeat": now()})
+            write_json(self.status_file, {**self._status, "heartbeat": now()}, sync=False)
             self._beat = time.monotonic()
 
     # What can be read at any time, from any process.
@@ -363,30 +364,6 @@ def find_all(root: Path) -> list[Run]:
 def now() -> str:
     """The time of day in UTC, for people; durations are measured by a clock that never jumps."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read one JSON object."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} is not JSON: {error}. Restore it, or start a new run.") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} holds {type(value).__name__}; expected a JSON object.")
-    return value
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write one JSON object so that a reader sees the old file or the new one, never half of it."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    try:
-        scratch.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(scratch, path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise unwritable(error, path) from error
 
 
 def _as_json(row: dict[str, Any]) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from homeostat.audits.machine import LAWS, Machine, describe, examine_machine, read
 from homeostat.cli import main
-from homeostat.run import create, write_json
+from homeostat.files import write_json
+from homeostat.run import create
 
 SOUND = Machine(
     cores=8,

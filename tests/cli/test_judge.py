@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from homeostat.engine.export import best_weights
-from homeostat.run import Run, create, read_json
+from homeostat.files import read_json
+from homeostat.run import Run, create
 
 Homeostat = Callable[..., tuple[int, str, str]]
 

@@ -16,8 +16,9 @@ import curve
 from homeostat import console
 from homeostat.cli import main
 from homeostat.errors import ConfigError, Halted
+from homeostat.files import read_json
 from homeostat.recipes import RECIPES
-from homeostat.run import Run, read_json
+from homeostat.run import Run
 from patience import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ from curve import SETTINGS, Pairs, make_task, model
 from homeostat.audits.folder import examine_run
 from homeostat.engine.fit import fit
 from homeostat.engine.state import differences
-from homeostat.engine.task import Loss
 from homeostat.guards import every
 from homeostat.run import Run, create
+from homeostat.task.task import Loss
 
 ON = replace(SETTINGS, epochs=2, audits=True)
 

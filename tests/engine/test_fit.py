@@ -15,12 +15,12 @@ from curve import SETTINGS, Pairs, make_task, model, squared_error
 from homeostat.engine import schedule
 from homeostat.engine.fit import fit
 from homeostat.engine.optim import OptimConfig
-from homeostat.engine.randomness import seeded
 from homeostat.engine.state import differences
-from homeostat.engine.task import Group, Loss
 from homeostat.errors import ConfigError, Halted, Interrupted, OutOfResources
 from homeostat.guards.finite import Finite
 from homeostat.run import Run, create
+from homeostat.task.randomness import seeded
+from homeostat.task.task import Group, Loss
 
 
 def plain_loop(network: nn.Module, epochs: int = 6) -> None:

@@ -15,11 +15,11 @@ from curve import SETTINGS, Pairs, make_task, model, pairs, squared_error
 from homeostat.engine import checkpoint, heal
 from homeostat.engine.fit import fit
 from homeostat.engine.state import differences
-from homeostat.engine.task import Loss, Task
 from homeostat.errors import Halted
 from homeostat.guards import every
 from homeostat.guards.base import Alarm, Remedy
 from homeostat.run import Run, create
+from homeostat.task.task import Loss, Task
 
 HEAL = replace(SETTINGS, heal=True, epochs=8)
 

@@ -11,8 +11,8 @@ from torch import nn
 from curve import model, pairs, squared_error
 from homeostat.engine import optim
 from homeostat.engine.optim import OptimConfig
-from homeostat.engine.task import Group
 from homeostat.errors import ConfigError
+from homeostat.task.task import Group
 
 
 def test_clips_as_torch_does_and_returns_the_norm_before() -> None:

@@ -11,9 +11,10 @@ from torch import nn
 from curve import SETTINGS, Pairs, make_task, model, squared_error
 from homeostat.engine import precision
 from homeostat.engine.fit import fit
-from homeostat.engine.task import Loss
 from homeostat.errors import ConfigError
-from homeostat.run import Run, read_json
+from homeostat.files import read_json
+from homeostat.run import Run
+from homeostat.task.task import Loss
 
 CPU = torch.device("cpu")
 

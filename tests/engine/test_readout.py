@@ -13,10 +13,10 @@ from homeostat.engine import checkpoint
 from homeostat.engine.fit import fit
 from homeostat.engine.readout import Readout
 from homeostat.engine.state import differences
-from homeostat.engine.task import Loss
 from homeostat.errors import Halted
 from homeostat.guards.finite import Finite
 from homeostat.run import Run
+from homeostat.task.task import Loss
 
 
 @pytest.fixture

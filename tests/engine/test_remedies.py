@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from curve import SETTINGS, Pairs, make_task, model, squared_error
 from homeostat.engine.fit import fit
-from homeostat.engine.randomness import seeded
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import State, differences
-from homeostat.engine.task import Group, Loss, Task
 from homeostat.guards import streams
 from homeostat.guards.base import AbstractGuard, Alarm, Event, Remedy
 from homeostat.guards.stiffness import Stiffness
 from homeostat.ode import odeint
 from homeostat.run import Run, create
+from homeostat.task.randomness import seeded
+from homeostat.task.task import Group, Loss, Task
 
 AT = 12
 HEAL = replace(SETTINGS, heal=True, epochs=6)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from curve import SETTINGS, Pairs, make_task, model, pairs
 from homeostat.engine.fit import fit
 from homeostat.engine.state import differences
-from homeostat.engine.task import Loss, Task
 from homeostat.errors import Halted, SolverError
 from homeostat.guards import every
 from homeostat.ode import odeint
 from homeostat.run import Run, create
+from homeostat.task.task import Loss, Task
 
 HEAL = replace(SETTINGS, heal=True, epochs=4)
 

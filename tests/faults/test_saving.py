@@ -25,9 +25,9 @@ from homeostat.engine import checkpoint
 from homeostat.engine.fit import fit
 from homeostat.engine.saver import SaveConfig
 from homeostat.engine.state import differences
-from homeostat.engine.task import Loss
 from homeostat.errors import CheckpointError, Interrupted, OutOfResources, RunError
 from homeostat.run import Run, create
+from homeostat.task.task import Loss
 
 pytestmark = pytest.mark.faults
 

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from homeostat.data.batches import Batches
 from homeostat.engine.optim import OptimConfig
-from homeostat.engine.randomness import seeded
 from homeostat.engine.saver import SaveConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
-from homeostat.engine.task import Loss, Task
 from homeostat.ode import odeint
+from homeostat.task.randomness import seeded
+from homeostat.task.task import Loss, Task
 from planted.fault import Course, Session
 
 COUNT, SIZE = 240, 16

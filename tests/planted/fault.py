@@ -9,7 +9,7 @@ from typing import Any
 
 from homeostat.audits.base import Case
 from homeostat.engine.settings import Settings
-from homeostat.engine.task import Task
+from homeostat.task.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

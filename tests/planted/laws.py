@@ -13,10 +13,11 @@ from torch.nn import functional
 from homeostat.audits.base import Bound, Case, Constraint, Fitted, Solve
 from homeostat.data.scaling import Scaler
 from homeostat.data.splits import Splits
-from homeostat.engine.randomness import seeded
-from homeostat.engine.task import Loss
 from homeostat.evaluate import ledger, predictions
-from homeostat.run import Run, create, write_json
+from homeostat.files import write_json
+from homeostat.run import Run, create
+from homeostat.task.randomness import seeded
+from homeostat.task.task import Loss
 from planted.fault import Law
 
 COUNT, FEATURES = 64, 3

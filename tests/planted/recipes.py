@@ -21,7 +21,6 @@ from homeostat.data.store import Store
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
-from homeostat.engine.task import Loss, Task
 from homeostat.recipes import find
 from homeostat.recipes.battery import health, learn
 from homeostat.recipes.battery.case import entry_loss
@@ -32,6 +31,7 @@ from homeostat.recipes.cell import protocol
 from homeostat.recipes.icu import recipe as icu
 from homeostat.recipes.icu import training
 from homeostat.run import create
+from homeostat.task.task import Loss, Task
 from planted.fault import Course, Law, Session
 
 Change = Callable[[Case], Mapping[str, Any]]

@@ -19,7 +19,7 @@ APART = {
     "homeostat.errors",
     "homeostat.data.store",
     "homeostat.data.fingerprint",
-    "homeostat.data.plan",
+    "homeostat.data.blueprint",
     "homeostat.data.seal",
 }
 

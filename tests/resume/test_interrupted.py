@@ -20,10 +20,10 @@ from homeostat.engine.loop import Loop
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import differences
-from homeostat.engine.task import Group, Loss, Task
 from homeostat.errors import Interrupted
 from homeostat.guards import every
 from homeostat.run import create
+from homeostat.task.task import Group, Loss, Task
 
 OPTIM = SETTINGS.optim
 PLATEAU = ScheduleConfig(schedule="plateau", plateau_patience=1)

@@ -12,9 +12,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-from homeostat.engine import vitals
 from homeostat.errors import Halted
-from homeostat.guards.base import AbstractGuard, Alarm, Event, Look
+from homeostat.guards.base import AbstractGuard, Alarm, Event
+from homeostat.task import vitals
+from homeostat.task.look import Look
 
 _LOG = logging.getLogger("homeostat")
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from homeostat.data.splits import Splits
-from homeostat.engine.task import Loss
 from homeostat.run import Run
+from homeostat.task.task import Loss
 
 Severity = Literal["fatal", "serious", "note"]
 """fatal: the numbers are wrong. serious: they are probably not what you think. note: worth knowing."""

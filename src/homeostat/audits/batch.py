@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from homeostat.audits.base import Case
-from homeostat.engine import vitals
-from homeostat.engine.randomness import borrowed, reseed
+from homeostat.task import vitals
+from homeostat.task.randomness import borrowed, reseed
 
 CPU = torch.device("cpu")
 

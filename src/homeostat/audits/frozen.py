@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from homeostat.audits.base import Audit, Case, Finding
 from homeostat.audits.batch import CPU, some_rows
-from homeostat.engine.randomness import borrowed, reseed
+from homeostat.task.randomness import borrowed, reseed
 
 STEPS, ROWS = 2, 8
 

@@ -9,7 +9,7 @@ import torch
 
 from homeostat.audits.base import Audit, Case, Finding
 from homeostat.audits.batch import CPU, some_rows
-from homeostat.engine.randomness import borrowed, reseed
+from homeostat.task.randomness import borrowed, reseed
 
 ROWS, STEPS = 8, 60
 # Sixty steps of Adam at 1e-2 bring the loss of eight samples to a fraction; a tenth off is next to nothing.

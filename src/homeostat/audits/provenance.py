@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from homeostat.audits.base import Audit, Case, Finding, Fitted
-from homeostat.run import Run, read_json
+from homeostat.files import read_json
+from homeostat.run import Run
 
 SOUND = ("train", "valid", "out-of-fold", "given")
 # A stacker that is fitted on its members' own training outputs trusts whoever remembers best.

@@ -8,7 +8,7 @@ import torch
 
 from homeostat.audits.base import Audit, Case, Finding
 from homeostat.audits.batch import CPU, some_rows
-from homeostat.engine.randomness import borrowed, reseed
+from homeostat.task.randomness import borrowed, reseed
 
 ROWS = 16
 # A head that waits for the next stage is usual; a quarter of the model is not.

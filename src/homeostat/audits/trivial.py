@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from homeostat.audits.base import Audit, Case, Finding
-from homeostat.run import read_json
+from homeostat.files import read_json
 
 
 def _check(case: Case) -> Finding | None:

@@ -24,9 +24,10 @@ from homeostat.audits.machine import describe, examine_machine, read
 from homeostat.cli import flags
 from homeostat.cli.train import begin, execute
 from homeostat.errors import Halted, HomeostatError, Interrupted
+from homeostat.files import write_json
 from homeostat.recipes import RECIPES, find
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, open_run, write_json
+from homeostat.run import Run, open_run
 
 
 @dataclass(frozen=True, kw_only=True)

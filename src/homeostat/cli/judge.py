@@ -16,9 +16,10 @@ from homeostat.cli import flags
 from homeostat.config import from_plain
 from homeostat.errors import ConfigError, RunError, unwritable
 from homeostat.evaluate.contest import by_method, contest
+from homeostat.files import write_json
 from homeostat.recipes import find
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, open_run, write_json
+from homeostat.run import Run, open_run
 
 
 @dataclass(frozen=True, kw_only=True)

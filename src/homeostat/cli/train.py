@@ -25,9 +25,10 @@ from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
 from homeostat.engine.distributed import World
 from homeostat.errors import ConfigError, RunError
+from homeostat.files import write_json
 from homeostat.recipes import find
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, create, find_all, named, open_run, write_json
+from homeostat.run import Run, create, find_all, named, open_run
 
 
 @dataclass(frozen=True, kw_only=True)

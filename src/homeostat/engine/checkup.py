@@ -17,9 +17,9 @@ from homeostat.audits.exam import Exam, examine
 from homeostat.engine import device as devices
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import State
-from homeostat.engine.task import Task
 from homeostat.engine.watch import Watch
 from homeostat.run import Run
+from homeostat.task.task import Task
 
 
 def case_of(task: Task[Any], device: torch.device, name: str = "task") -> Case:

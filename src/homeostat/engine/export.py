@@ -11,7 +11,8 @@ from torch import Tensor
 
 from homeostat.engine import checkpoint
 from homeostat.errors import CheckpointError
-from homeostat.run import Run, write_json
+from homeostat.files import write_json
+from homeostat.run import Run
 
 
 def best_weights(run: Run) -> Mapping[str, Tensor]:

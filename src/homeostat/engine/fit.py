@@ -9,10 +9,10 @@ from homeostat.engine.heal import remedied
 from homeostat.engine.settings import Settings
 from homeostat.engine.setup import opened
 from homeostat.engine.state import State
-from homeostat.engine.task import Task
 from homeostat.errors import Halted, Interrupted
 from homeostat.guards.base import AbstractGuard
 from homeostat.run import Run
+from homeostat.task.task import Task
 
 B = TypeVar("B")
 

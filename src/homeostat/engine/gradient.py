@@ -11,7 +11,7 @@ from torch import Tensor
 
 from homeostat.engine.distributed import World
 from homeostat.engine.precision import Precision
-from homeostat.engine.task import Loss, Task
+from homeostat.task.task import Loss, Task
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from homeostat.data.batches import Indices
 from homeostat.engine import device as devices
-from homeostat.engine import gradient, heal, memory, optim, randomness, resources, vitals
+from homeostat.engine import gradient, heal, memory, optim, resources
 from homeostat.engine.distributed import World
 from homeostat.engine.interrupt import Interrupt
 from homeostat.engine.plan import Plan
@@ -22,11 +22,13 @@ from homeostat.engine.readout import Readout
 from homeostat.engine.saver import Saver
 from homeostat.engine.state import State
 from homeostat.engine.stream import Stream
-from homeostat.engine.task import Task
 from homeostat.engine.watch import Watch
 from homeostat.errors import ConfigError
-from homeostat.guards.base import Event, Kind, Look
+from homeostat.guards.base import Event, Kind
 from homeostat.ode import SolverError
+from homeostat.task import randomness, vitals
+from homeostat.task.look import Look
+from homeostat.task.task import Task
 
 B = TypeVar("B")
 

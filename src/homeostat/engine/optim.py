@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from homeostat.engine.task import Group
 from homeostat.errors import ConfigError
+from homeostat.task.task import Group
 
 
 @dataclass(frozen=True, kw_only=True)

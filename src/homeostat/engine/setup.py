@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from homeostat import console, ode
-from homeostat.engine import checkup, distributed, heal, precision, randomness
+from homeostat.engine import checkup, distributed, heal, precision
 from homeostat.engine import device as devices
 from homeostat.engine.distributed import World
 from homeostat.engine.interrupt import Interrupt
@@ -20,12 +20,13 @@ from homeostat.engine.precision import Precision
 from homeostat.engine.saver import Saver
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import State
-from homeostat.engine.task import Task
 from homeostat.engine.tensorboard import Events
 from homeostat.engine.watch import Watch
 from homeostat.errors import SolverError
 from homeostat.guards.base import AbstractGuard
 from homeostat.run import Run
+from homeostat.task import randomness
+from homeostat.task.task import Task
 
 B = TypeVar("B")
 

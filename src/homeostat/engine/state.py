@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 
 from homeostat.engine import optim, schedule
 from homeostat.engine.optim import OptimConfig
-from homeostat.engine.task import Task
 from homeostat.errors import CheckpointError
 from homeostat.guards.base import AbstractGuard
+from homeostat.task.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

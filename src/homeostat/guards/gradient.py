@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeostat.guards import streams
-from homeostat.guards.base import AbstractGuard, Alarm, Event, Look, Remedy
+from homeostat.guards.base import AbstractGuard, Alarm, Event, Remedy
 from homeostat.guards.baseline import Baseline
+from homeostat.task.look import Look
 
 # Ten times the running median is the rule of the three-dimensional network's notes (healthy 1 to 10, ill 30 to 69).
 # Three in twenty steps: a single batch of healthy runs reaches it about once in ten runs.

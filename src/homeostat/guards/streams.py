@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from homeostat.guards.base import Event, Look
+from homeostat.guards.base import Event
+from homeostat.task.look import Look
 
 EPOCH = 25
 EPOCHS = 20

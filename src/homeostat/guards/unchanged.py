@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from homeostat.guards import streams
-from homeostat.guards.base import AbstractGuard, Alarm, Event, Look
+from homeostat.guards.base import AbstractGuard, Alarm, Event
+from homeostat.task.look import Look
 
 # Looks in a row at which one parameter did not move: a gate or an embedding row may rest for a batch or two.
 LOOKS = 3

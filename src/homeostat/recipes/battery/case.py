@@ -13,7 +13,6 @@ from homeostat.config import to_plain
 from homeostat.data.splits import Splits
 from homeostat.data.store import Store
 from homeostat.engine import checkup
-from homeostat.engine.randomness import seeded
 from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery import forecast, health, learn, life
 from homeostat.recipes.battery.config import Config, ModelConfig
@@ -23,6 +22,7 @@ from homeostat.recipes.battery.model import STEP_SIZE, Trace
 from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale, Scaled
 from homeostat.recipes.battery.track import Batch, Track
 from homeostat.run import Run
+from homeostat.task.randomness import seeded
 
 
 def case(config: Config, run: Run, store: Store) -> Case:

@@ -14,8 +14,6 @@ from homeostat.data.ragged import Array
 from homeostat.data.splits import Splits
 from homeostat.engine.device import move
 from homeostat.engine.fit import fit
-from homeostat.engine.randomness import address, seeded
-from homeostat.engine.task import Loss, Task
 from homeostat.guards import every
 from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery.config import Config
@@ -23,6 +21,8 @@ from homeostat.recipes.battery.model import NeuralODEModel
 from homeostat.recipes.battery.scaled import NETWORKS, Scale, Scaled
 from homeostat.recipes.battery.track import Batch, Track, batch_of
 from homeostat.run import Run
+from homeostat.task.randomness import address, seeded
+from homeostat.task.task import Loss, Task
 
 # (track, random numbers of this sample) -> the piece of the track that is learnt from.
 Draw = Callable[[Track, np.random.Generator], Track]

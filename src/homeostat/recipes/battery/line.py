@@ -11,7 +11,7 @@ import numpy as np
 
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError
-from homeostat.run import read_json, write_json
+from homeostat.files import read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)

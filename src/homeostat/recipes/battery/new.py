@@ -16,6 +16,7 @@ from homeostat.engine.state import load_weights
 from homeostat.errors import DataError, RunError
 from homeostat.evaluate import predictions
 from homeostat.evaluate.predictions import Predictions
+from homeostat.files import read_json
 from homeostat.recipes.battery import dq, forecast, health, life
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.learn import predict as mean_output
@@ -24,7 +25,7 @@ from homeostat.recipes.battery.prepare import prepare
 from homeostat.recipes.battery.scaled import LATENT_ODE, Scaled, latent_ode
 from homeostat.recipes.battery.table import Rows, to_predictions
 from homeostat.recipes.battery.track import Track
-from homeostat.run import Run, read_json
+from homeostat.run import Run
 
 # Training cells themselves stay below 4.
 FAR = 6.0

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from homeostat.data import ragged, table
+from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
-from homeostat.data.plan import Plan
 from homeostat.data.store import Explanation, Store, Writer
 from homeostat.errors import DataError
 from homeostat.recipes.battery import cohort as cohorts
@@ -51,7 +51,7 @@ def explain(raw: Path, stores: Path, options: Preparation | None = None) -> Expl
     return make_plan(raw, options or Preparation()).explain(stores)
 
 
-def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> Plan:
+def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> Blueprint:
     """The format asked for, or the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
     shared: list[Code] = [cohorts, disguise, uncover, table, ragged]
@@ -67,7 +67,7 @@ def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
                 "early_s": options.early_s,
                 "grid_s": options.grid_s,
             }
-            return Plan(
+            return Blueprint(
                 name=f"battery-{source}",
                 raw=required(nasa.raw_files(raw), raw, nasa.SUMMARY),
                 code=[nasa, nasa_charge, *shared],
@@ -76,7 +76,7 @@ def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
             )
         case "severson":
             rated_ah = options.rated_ah or 1.1
-            return Plan(
+            return Blueprint(
                 name=f"battery-{source}",
                 raw=required(
                     severson.raw_files(raw), raw, severson.CELLS, severson.CAPACITY, severson.CURVES
@@ -87,7 +87,7 @@ def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
             )
         case "lgm50t":
             files = lgm50t.raw_files(raw)
-            return Plan(
+            return Blueprint(
                 name=f"battery-{source}",
                 raw=files or required([], raw, "'Expt 5 - cell A (10degC) - Processed Data.csv'"),
                 code=[lgm50t, *shared],
@@ -95,7 +95,7 @@ def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
                 write=lambda writer: write(lgm50t.read(raw), writer),
             )
         case _:
-            return Plan(
+            return Blueprint(
                 name="battery-tidy",
                 raw=tidy.raw_files(raw),
                 code=[tidy, *shared],

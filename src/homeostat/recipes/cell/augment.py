@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from homeostat.data.ragged import Array
-from homeostat.engine.randomness import address
 from homeostat.errors import ConfigError
 from homeostat.recipes.cell.volumes import Kind
+from homeostat.task.randomness import address
 
 SYMMETRIES = tuple(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)))
 """The 48 ways to put a cube back into its place: (order of axes, signs)."""

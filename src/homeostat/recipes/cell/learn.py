@@ -16,14 +16,14 @@ from homeostat.data.batches import Batches, Indices
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.engine.fit import fit
-from homeostat.engine.randomness import address, seeded
-from homeostat.engine.task import Loss, Task
 from homeostat.errors import DataError
 from homeostat.recipes.cell import augment
 from homeostat.recipes.cell.augment import Turns
 from homeostat.recipes.cell.config import Config
 from homeostat.recipes.cell.model import NetworkName, ResNet3d
 from homeostat.run import Run
+from homeostat.task.randomness import address, seeded
+from homeostat.task.task import Loss, Task
 
 TOGETHER = 64
 """Volumes scored in one go: memory, not results, depends on it."""

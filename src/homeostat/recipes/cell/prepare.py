@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from homeostat.data import ragged, table
+from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
-from homeostat.data.plan import Plan
 from homeostat.data.store import Explanation, Store
 from homeostat.errors import ConfigError, DataError
 from homeostat.recipes.cell import flim, medmnist, tidy, volumes
@@ -45,7 +45,7 @@ def explain(raw: Path, stores: Path, options: Preparation | None = None) -> Expl
     return make_plan(raw, options or Preparation()).explain(stores)
 
 
-def make_plan(raw: Path, options: Preparation) -> Plan:
+def make_plan(raw: Path, options: Preparation) -> Blueprint:
     """The format asked for, or the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
     shared: list[Code] = [volumes, ragged]
@@ -53,7 +53,7 @@ def make_plan(raw: Path, options: Preparation) -> Plan:
         case "flim":
             told: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
             files = flim.raw_files(raw)
-            return Plan(
+            return Blueprint(
                 name=f"cell-{source}",
                 raw=files,
                 code=[flim, table, *shared],
@@ -61,7 +61,7 @@ def make_plan(raw: Path, options: Preparation) -> Plan:
                 write=lambda writer: flim.read(raw, **told).write(writer),
             )
         case "medmnist":
-            return Plan(
+            return Blueprint(
                 name=f"cell-{source}",
                 raw=medmnist.raw_files(raw),
                 code=[medmnist, *shared],
@@ -69,7 +69,7 @@ def make_plan(raw: Path, options: Preparation) -> Plan:
                 write=lambda writer: medmnist.read(raw).write(writer),
             )
         case _:
-            return Plan(
+            return Blueprint(
                 name="cell-tidy",
                 raw=tidy.raw_files(raw),
                 code=[tidy, table, *shared],

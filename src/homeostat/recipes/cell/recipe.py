@@ -17,6 +17,7 @@ from homeostat.errors import DataError, RunError
 from homeostat.evaluate import predictions
 from homeostat.evaluate.predictions import Predictions, Split
 from homeostat.evaluate.recalibrate import PriorShift
+from homeostat.files import read_json, write_json
 from homeostat.recipes.cell import learn, protocol, yardstick
 from homeostat.recipes.cell.case import case
 from homeostat.recipes.cell.config import PRESETS, Config
@@ -27,7 +28,7 @@ from homeostat.recipes.cell.prepare import prepare as prepare_store
 from homeostat.recipes.cell.scores import BAYES, MODEL, POSSIBLE, scores
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, read_json, write_json
+from homeostat.run import Run
 
 PARTS: tuple[Split, ...] = ("valid", "test")
 

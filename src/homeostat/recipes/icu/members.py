@@ -9,10 +9,11 @@ from pathlib import Path
 from homeostat.data.ragged import Array
 from homeostat.engine.export import best_weights
 from homeostat.engine.state import load_weights
+from homeostat.files import write_json
 from homeostat.recipes.icu import training
 from homeostat.recipes.icu.cohort import Cohort
 from homeostat.recipes.icu.config import Config, Member
-from homeostat.run import Run, write_json
+from homeostat.run import Run
 
 Predictor = Callable[[Cohort, Array], Array]
 """(cohort, rows) -> probability of death in hospital."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from homeostat.data import ragged, table
-from homeostat.data.plan import Plan
+from homeostat.data.blueprint import Blueprint
 from homeostat.data.store import Explanation, Store
 from homeostat.errors import DataError
 from homeostat.recipes.icu import challenge, stays, tidy, variables
@@ -39,13 +39,13 @@ def explain(raw: Path, folder: Path, options: Preparation | None = None) -> Expl
     return make_plan(raw, options or Preparation()).explain(folder)
 
 
-def make_plan(raw: Path, options: Preparation) -> Plan:
+def make_plan(raw: Path, options: Preparation) -> Blueprint:
     """The layout asked for, or the one whose files are there."""
     if not raw.exists():
         raise DataError(f"There is nothing at {raw}. Check the path given by --data.")
     layout = challenge.find(raw) if raw.is_dir() and options.source != "tidy" else None
     if layout and (layout.records or options.source == "challenge"):
-        return Plan(
+        return Blueprint(
             name="icu-challenge",
             raw=layout.raw,
             code=[challenge, stays, variables, table, ragged],
@@ -57,7 +57,7 @@ def make_plan(raw: Path, options: Preparation) -> Plan:
             f"No intensive-care data in {raw}. Expected stays such as set-a/132539.txt (challenge), or a .csv, .tsv or "
             ".parquet table with a row per observation (tidy)."
         )
-    return Plan(
+    return Blueprint(
         name="icu-tidy",
         raw=tidy.raw_files(raw),
         code=[tidy, stays, variables, table, ragged],

@@ -15,11 +15,9 @@ from homeostat.data.batches import Batches
 from homeostat.data.ragged import Array
 from homeostat.engine import device as devices
 from homeostat.engine.fit import fit
-from homeostat.engine.randomness import seeded
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import load_weights
-from homeostat.engine.task import Group, Loss, Task
 from homeostat.errors import DataError
 from homeostat.guards import every
 from homeostat.recipes.icu.cohort import SCORES, Batch, Cohort
@@ -29,6 +27,8 @@ from homeostat.recipes.icu.latent import LatentOde, Read, Size, divergence, reco
 from homeostat.recipes.icu.recurrent import GruD, OdeRnn
 from homeostat.recipes.icu.summary import start_bias
 from homeostat.run import Run
+from homeostat.task.randomness import seeded
+from homeostat.task.task import Group, Loss, Task
 
 SCORING_SIZE = 512
 """Stays scored at a time: memory, not results, depends on it."""

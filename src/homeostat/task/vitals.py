@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from homeostat.guards.base import Look
+from homeostat.task.look import Look
 
 Named = Sequence[tuple[str, Tensor]]
 

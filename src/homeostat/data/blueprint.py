@@ -11,7 +11,7 @@ from homeostat.data.store import Explanation, Store, Writer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Blueprint:
     """One store that may or may not be there yet."""
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from homeostat.engine.randomness import address, generator, seeded
+from homeostat.task.randomness import address, generator, seeded
 
 
 def test_the_same_address_gives_the_same_numbers_whatever_came_before() -> None:

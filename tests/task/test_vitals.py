@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from curve import SETTINGS, Pairs, make_task, model, squared_error
-from homeostat.engine import vitals
 from homeostat.engine.fit import fit
-from homeostat.engine.task import Group, Loss
 from homeostat.errors import Halted
 from homeostat.guards import every
 from homeostat.run import Run
+from homeostat.task import vitals
+from homeostat.task.task import Group, Loss
 
 
 class Root(nn.Module):
