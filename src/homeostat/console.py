@@ -28,6 +28,11 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+def note(text: str) -> None:
+    """Print a line of progress to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def warn(text: str) -> None:
     """Print a warning to standard error: a choice made for the user, with its reason, or an alarm."""
     print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -109,6 +109,11 @@ class Run:
         return self.folder / "tensorboard"
 
     @property
+    def fitted(self) -> Path:
+        """Fitted state besides weights."""
+        return self.folder / "fitted"
+
+    @property
     def export(self) -> Path:
         return self.folder / "export"
 

@@ -35,6 +35,16 @@ class Splits:
         draft.write_text(json.dumps(asdict(self), indent=1))
         draft.replace(path)
 
+    def keep(self, path: Path) -> Self:
+        """Save these splits once. A file that is there already must hold the same ones."""
+        if not path.exists():
+            self.save(path)
+        elif self.load(path).check_fingerprint(self.fingerprint) != self:
+            raise DataError(
+                f"{path} holds other splits than the configuration gives. Restore it, or start a new run."
+            )
+        return self
+
     @classmethod
     def load(cls, path: Path) -> Self:
         try:

@@ -44,6 +44,8 @@ class Predictions:
     time_unit: str = ""
     selected: str = ""
     """How the predicting state was chosen, e.g. "best valid/auroc, epoch 7"."""
+    source: str = ""
+    """Digest of the state that predicted, where one run keeps it."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -177,7 +179,7 @@ def _frame(p: Predictions) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-_META = ("kind", "split", "model", "seed", "unit", "time_unit", "selected")
+_META = ("kind", "split", "model", "seed", "unit", "time_unit", "selected", "source")
 
 
 def _meta(p: Predictions) -> dict[str, Any]:
@@ -202,7 +204,7 @@ def _parse(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Predictions:
             for c in frame.columns
             if c.startswith("group/")
         },
-        **{name: meta[name] for name in _META},
+        **{name: meta[name] for name in _META if name in meta},
     )
 
 

@@ -1,4 +1,4 @@
-"""What is a training system? A name, a Config, and functions from files to files."""
+"""A recipe is one training system: a name, a Config, and functions from files to files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from homeostat.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:  # a recipe is described without torch or polars being loaded
     from homeostat.audits.base import Case
-    from homeostat.data.store import Explanation, Store
+    from homeostat.data.blueprint import Blueprint
+    from homeostat.data.store import Store
+    from homeostat.evaluate.predictions import Predictions
+    from homeostat.methods.method import Plan
     from homeostat.run import Run
 
 C = TypeVar("C")
@@ -25,23 +28,23 @@ class Recipe(Generic[C]):
     summary: str
     """One sentence for `homeostat --help`."""
     config: type[C]
-    """A frozen dataclass whose defaults train well. Its field `fit` is an `engine.fit.Settings`; its other
+    """A frozen dataclass whose defaults train well. Its field `fit` is an `engine.settings.Settings`; its other
     fields become flags, with the strings under them as help texts."""
-    prepare: Callable[[C, Path, Path], Store]
-    """(config, raw data folder or file, folder of stores) -> the sealed store. Called again on each start:
-    an unchanged store is found, not rebuilt."""
-    explain: Callable[[C, Path, Path], Explanation]
-    """The same arguments: whether `prepare` would reuse a store, and why. Reads only."""
-    train: Callable[[C, Run, Store], None]
-    """(config, run, store): split, fit, and write splits.json and predictions/{valid,test}.parquet. Called again
-    on resume: `fit` on a run or child run that is done returns its State at once."""
-    predict: Callable[[C, Run, Path, Path], None]
-    """(config, run, new data, output parquet): predictions of the best model for data without targets."""
+    blueprint: Callable[[C, Path], Blueprint]
+    """(config, raw data folder or file) -> how the store of these data is made. Builds nothing."""
+    plan: Callable[[C, Run, Store], Plan[Any]]
+    """(config, run, store) -> what is trained: methods, splits and seeds. The same for every process of a run."""
+    predict: Callable[[C, Run, Store], Predictions]
+    """(config, run, store of new data) -> predictions of the best models for data without targets."""
     scores: Callable[[Path], Mapping[str, Any]]
     """(run folder) -> contents of metrics.json, from the prediction files alone."""
     simulate: Callable[[Path, int], None]
-    """(empty folder, seed): write a small simulated cohort with known truth, in the raw layout that `prepare`
-    reads."""
+    """(empty folder, seed): write a small simulated cohort with known truth, in a raw layout that `blueprint`
+    knows."""
+    new_blueprint: Callable[[C, Path], Blueprint] | None = None
+    """The same as `blueprint` for data whose targets nobody knows yet. None: `blueprint` reads them too."""
+    finish: Callable[[C, Run, Store], None] | None = None
+    """(config, run, store): files beside the predictions, such as curves for the report, when all is trained."""
     case: Callable[[C, Run, Store], Case] | None = None
     """(config, run, store) -> the untrained network, its batches, loss and splits, for `doctor` to try laws on. None:
     only what tasks and files tell is tried."""
@@ -55,3 +58,12 @@ class Recipe(Generic[C]):
         if name not in self.presets:
             raise ConfigError(f"Recipe {self.name} has no preset {name!r}.{did_you_mean(name, self.presets)}")
         return self.presets[name]()
+
+    def train(self, config: C, run: Run, store: Store) -> None:
+        """Train everything that is not trained yet, predict, and write what stands beside the predictions."""
+        from homeostat.methods.crossfit import carry_out  # loads torch, which a description does not need
+
+        with run.active():
+            carry_out(self.plan(config, run, store), run)
+            if self.finish is not None:
+                self.finish(config, run, store)

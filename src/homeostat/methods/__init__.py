@@ -1,0 +1,1 @@
+"""Methods turn stores into predictions: one way to train many models, for every recipe."""

@@ -1,0 +1,71 @@
+"""An ensemble is the mean of several models' predictions of the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from homeostat.data.ragged import Array
+from homeostat.errors import DataError
+from homeostat.evaluate.predictions import Predictions
+
+# A probability nearer to 0 or 1 than this says no more than this.
+SURE = 1e-6
+
+
+def mean(answers: Sequence[Predictions], average: str = "outputs") -> Predictions:
+    """The mean over models that predict the same rows in the same order: of their outputs, or of their logits."""
+    first = answers[0]
+    if any(not np.array_equal(each.ids, first.ids) for each in answers):
+        raise DataError(f"The predictions of {first.model} are of different rows, so they have no mean.")
+    outputs = mean_of([each.outputs for each in answers], average)
+    return replace(first, outputs=outputs, seed=first.seed if len(answers) == 1 else None)
+
+
+def mean_of(outputs: Sequence[Array], average: str = "outputs") -> Array:
+    """The same, of plain arrays."""
+    if len(outputs) == 1:
+        return outputs[0]
+    if average == "logits":
+        return probability(np.mean([logit(each) for each in outputs], axis=0))
+    averaged: Array = np.mean(outputs, axis=0)
+    return averaged
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Several splits one after the other. A row that several of them predict has the mean of their outputs."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = replace(
+        parts[0],
+        seed=None,
+        ids=np.concatenate([p.ids for p in parts]),
+        subjects=np.concatenate([p.subjects for p in parts]),
+        targets=np.concatenate([p.targets for p in parts]),
+        outputs=np.concatenate([p.outputs for p in parts]),
+        time=None if parts[0].time is None else np.concatenate([p.time for p in parts if p.time is not None]),
+        groups={name: np.concatenate([p.groups[name] for p in parts]) for name in parts[0].groups},
+    )
+    _, first, place = np.unique(whole.ids, return_index=True, return_inverse=True)
+    if len(first) == len(whole):
+        return whole
+    counts = np.bincount(place)
+    sums = [np.bincount(place, column) for column in whole.outputs.T]
+    order = np.argsort(first)
+    once = whole.take(first[order])
+    return replace(once, outputs=(np.stack(sums, axis=1) / counts[:, None])[order])
+
+
+def logit(probability: Array) -> Array:
+    """The logarithm of the odds; certainty is bounded."""
+    inner = np.clip(probability, SURE, 1 - SURE)
+    odds: Array = np.log(inner) - np.log1p(-inner)
+    return odds
+
+
+def probability(logits: Array) -> Array:
+    """The inverse of `logit`."""
+    inside: Array = 1 / (1 + np.exp(-logits))
+    return inside

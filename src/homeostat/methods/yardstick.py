@@ -1,0 +1,88 @@
+"""Yard-sticks that every network stands beside: boosted trees and linear models on columns of plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from homeostat.data.ragged import Array
+from homeostat.evaluate.predictions import Split
+from homeostat.methods import fitted
+from homeostat.methods.method import Lesson, Method, Predictor
+from homeostat.run import Run
+
+if TYPE_CHECKING:
+    from xgboost import Booster
+
+D = TypeVar("D")
+
+Columns = Callable[[D, Sequence[str]], Array]
+"""(data, ids) -> (rows, columns) of plain numbers; NaN where missing."""
+Targets = Callable[[D, Sequence[str]], Array]
+"""(data, ids) -> (rows,); NaN rows are not learnt from."""
+
+
+def trees(
+    name: str,
+    *,
+    columns: Columns[D],
+    targets: Targets[D],
+    settings: Mapping[str, Any],
+    rounds: int,
+    finish: Callable[[Booster, D, Sequence[str]], Mapping[str, float]] | None = None,
+    answer: Callable[[Array, Mapping[str, float]], Array] | None = None,
+    parts: tuple[Split, ...] = ("valid", "test"),
+) -> Method[D]:
+    """Boosted trees. `finish` reads numbers off the fitted trees; `answer` turns margins into outputs with them."""
+
+    def respond(booster: Booster, numbers: Mapping[str, float]) -> Predictor[D]:
+        from xgboost import DMatrix
+
+        def outputs(data: D, ids: Sequence[str]) -> Array:
+            margins = booster.predict(DMatrix(columns(data, ids)), output_margin=True).astype(np.float64)
+            return margins if answer is None else answer(margins, numbers)
+
+        return Predictor(outputs)
+
+    def train(lesson: Lesson[D], run: Run) -> Predictor[D]:
+        import torch
+        import xgboost  # slow to load, and most commands need none
+
+        with run.active():
+            if not fitted.has(run, "trees"):
+                ids = lesson.splits.train
+                target = np.asarray(targets(lesson.data, ids), np.float64)
+                known = np.isfinite(target)
+                matrix = xgboost.DMatrix(columns(lesson.data, ids)[known], label=target[known])
+                asked = {**settings, "seed": lesson.seed, "nthread": torch.get_num_threads()}
+                booster = xgboost.train(asked, matrix, rounds)
+                numbers = {} if finish is None else dict(finish(booster, lesson.data, ids))
+                model = bytes(booster.save_raw("json")).decode()
+                fitted.save(run, "trees", {"numbers": numbers, "model": model})
+            return load(run)
+
+    def load(run: Run) -> Predictor[D]:
+        import xgboost
+
+        kept = fitted.load(run, "trees")
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(kept["model"].encode()))
+        return respond(booster, kept["numbers"])
+
+    return Method(name=name, train=train, load=load, parts=parts, is_single=True)
+
+
+def rule(
+    name: str,
+    fit: Callable[[Lesson[D]], Callable[[D, Sequence[str]], Array]],
+    *,
+    parts: tuple[Split, ...] = ("valid", "test"),
+) -> Method[D]:
+    """A rule, or a model that is fitted in a moment. It has no run of its own: each start fits it anew."""
+
+    def train(lesson: Lesson[D], run: Run) -> Predictor[D]:
+        return Predictor(fit(lesson))
+
+    return Method(name=name, train=train, parts=parts, is_single=True)
