@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from homeostat.errors import DataError, unwritable
+from homeostat.files import replacing
 
 FORMAT = 1
 Kind = Literal["binary", "multilabel", "regression"]
@@ -141,6 +142,14 @@ def write(predictions: Predictions, path: Path) -> Path:
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+    return path
+
+
+def write_csv(predictions: Predictions, path: Path) -> Path:
+    """Write the rows as text, with the name of the model; for people and spreadsheets, not for `read`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as scratch:
+        _frame(predictions).with_columns(model=pl.lit(predictions.model)).write_csv(scratch)
     return path
 
 
