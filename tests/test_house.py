@@ -58,16 +58,25 @@ OPEN_CLASSES = {
     "ValueError": "how Python raises",
 }
 
-OPTIONAL_LIBRARIES = {
-    "lightning",
-    "transformers",
-    "ray",
-    "onnx",
-    "starlette",
-    "uvicorn",
-    "tensorboard",
-    "monai",
+# What some distributions are called when they are imported; the others are imported under their own name.
+IMPORT_NAMES = {
+    "scikit-learn": "sklearn",
+    "xgboost-cpu": "xgboost",
+    "pytest-xdist": "xdist",
+    "import-linter": "importlinter",
 }
+
+# Declared without an import of ours, and why that is right.
+NOT_IMPORTED = {
+    "tensorboard": "torch.utils.tensorboard, which engine/tensorboard.py imports, needs it",
+    "ruff": "a command of `make check`",
+    "mypy": "a command of `make check`",
+    "import-linter": "a command of `make check`",
+    "pytest-xdist": "pytest loads it for -n",
+}
+
+# Pinned without being declared, and why that is right.
+PINNED_ONLY = {"accelerate": "transformers[torch] brings it, and the test of the adapter needs it"}
 
 
 @dataclass(frozen=True)
@@ -180,20 +189,59 @@ def test_layers_import_only_what_they_may() -> None:
     assert not foreign, f"Not allowed in this layer (see ALLOWED_IMPORTS): {foreign}"
 
 
+def _declared() -> dict[str, set[str]]:
+    """Names of the distributions in pyproject.toml: those of the package, and those of each extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {extra: {re.split(r"[^\w-]", line)[0].lower() for line in lines} for extra, lines in lists.items()}
+
+
+def _libraries(files: list[Source]) -> dict[str, str]:
+    """Libraries of others that these files import, each with one of the places."""
+    imports = [(module.split(".")[0], where) for file in files for module, where in _imports(file)]
+    ours = {"homeostat", *sys.stdlib_module_names, *(path.stem for path in (ROOT / "tests").iterdir())}
+    return {top: where for top, where in imports if top not in ours}
+
+
 def test_every_library_that_is_imported_is_declared() -> None:
     """What happens to be installed because something else needs it may be gone tomorrow."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    declared = {re.split(r"[^\w-]", line)[0].lower() for lines in lists for line in lines}
-    named_otherwise = {"sklearn": "scikit-learn", "PIL": "pillow"}
-    undeclared = set()
-    for file in FILES:
-        for module, where in _imports(file):
-            top = module.split(".")[0]
-            known = top == "homeostat" or top in sys.stdlib_module_names
-            if not known and named_otherwise.get(top, top).lower() not in declared:
-                undeclared.add(f"{where} {top}")
+    declared = {
+        extra: {IMPORT_NAMES.get(name, name) for name in names} for extra, names in _declared().items()
+    }
+    in_tests = set.union(*declared.values())
+    in_source = declared[""] | _extras(declared)
+    undeclared = {f"{where} {top}" for top, where in _libraries(FILES).items() if top not in in_source}
+    undeclared |= {f"{where} {top}" for top, where in _libraries(TESTS).items() if top not in in_tests}
     assert not undeclared, f"Give each a line in pyproject.toml, with its reason: {sorted(undeclared)}"
+
+
+def _extras(declared: dict[str, set[str]]) -> set[str]:
+    """What a user may install beside the package: every extra but the tools of its developers."""
+    return {name for extra in declared.keys() - {"", "dev", "bench"} for name in declared[extra]}
+
+
+def test_every_library_that_is_declared_is_imported() -> None:
+    """A dependency goes when its last reader goes; one that is planned is declared by the change that imports it."""
+    declared = _declared()
+    for_tools = declared["dev"] | declared["bench"]
+    read = {"": _libraries(FILES), "tools": _libraries([*FILES, *TESTS])}
+    needless = {
+        name
+        for names, kind in ((declared[""] | _extras(declared), ""), (for_tools, "tools"))
+        for name in names
+        if IMPORT_NAMES.get(name, name) not in read[kind] and name not in NOT_IMPORTED
+    }
+    assert not needless, f"Nothing imports these: remove them, or give the reason in NOT_IMPORTED: {needless}"
+    outdated = NOT_IMPORTED.keys() - set.union(*declared.values())
+    assert not outdated, f"No longer declared, remove from NOT_IMPORTED: {outdated}"
+
+
+def test_every_library_that_is_declared_is_pinned_and_no_other() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].lower() for line in lines if "==" in line and not line.startswith("#")}
+    declared = set.union(*_declared().values())
+    differ = sorted(pinned - PINNED_ONLY.keys() ^ declared)
+    assert not differ, f"Declared but not pinned, or pinned but not declared: {differ}"
 
 
 def _imports(file: Source) -> Iterator[tuple[str, str]]:
@@ -325,7 +373,7 @@ def test_importing_changes_nothing() -> None:
     ours = ["homeostat." + name.removesuffix(".py").replace("/", ".") for name in names]
     ours = [name.removesuffix(".__init__") for name in ours]
     foreign = sorted({name for file in FILES for name in _foreign(file)})
-    question = json.dumps([foreign, ours, sorted(OPTIONAL_LIBRARIES)])
+    question = json.dumps([foreign, ours, sorted(_extras(_declared()))])
     answer = subprocess.run(
         [sys.executable, "-c", IMPORT_AND_COMPARE],
         input=question,
