@@ -296,7 +296,7 @@ def test_every_todo_has_a_number() -> None:
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
     machine = re.compile(r"(?<![\w.~}/])/(?:home|root|work|Users|mnt|opt)/|(?<![\w.])[A-Z]:\\\\?Users")
     pages = [*ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]
-    folders = [ROOT / name for name in ("src", "tests", "benchmarks", "docs")]
+    folders = [ROOT / name for name in ("src", "tests", "benchmarks", "docs", "log")]
     pages += [page for folder in folders for kind in ("*.py", "*.md") for page in folder.rglob(kind)]
     told = [
         f"{page.relative_to(ROOT)}:{number}"
