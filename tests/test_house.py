@@ -24,6 +24,12 @@ LONGER: dict[str, str] = {
     "run.py": "the only code that knows a run's file names; status, journal and lock are written under one roof",
 }
 
+# Packages and modules whose prose states and whose names are nouns, with their tests and benchmarks. The list only
+# grows; when it holds everything in src/homeostat, it goes.
+PLAIN = ("ode",)
+RIDDLES = ("Of ", "What ")
+NOT_NOUNS = {"told", "made", "said", "asked"}
+
 # A function without a home is a missing noun, and these names are where such functions go to live.
 NAMELESS = re.compile(r"^_?(utils?|helpers?|common|misc|core|base_trainer|.*manager|.*handler)$")
 
@@ -105,11 +111,56 @@ TESTS = [
 ]
 
 
-def test_every_file_says_which_question_it_answers() -> None:
+def test_every_file_has_a_docstring() -> None:
     silent = [
         file.name for file in [*FILES, *TESTS] if file.text.strip() and not ast.get_docstring(file.tree)
     ]
     assert not silent, f"Begin each with a docstring of one to three sentences: {silent}"
+
+
+def _plain() -> list[Source]:
+    """Files of PLAIN: ode stands for src/homeostat/ode/, tests/ode/ and benchmarks/ode.py."""
+    roots = [root + name for name in PLAIN for root in ("", "tests/", "tests/test_", "benchmarks/")]
+    return [
+        file
+        for file in [*FILES, *TESTS]
+        if any(file.name == f"{root}.py" or file.name.startswith(f"{root}/") for root in roots)
+    ]
+
+
+def test_docstrings_state() -> None:
+    """A docstring has a subject, a verb and an object; it asks nothing and is no riddle."""
+    wrong = []
+    for file in _plain():
+        for node in file.nodes(ast.Expr):
+            value = node.value if isinstance(node, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                text = value.value.strip()
+                if "?" in text or text.startswith(RIDDLES):
+                    wrong.append(f"{file.at(node)} {text.splitlines()[0]}")
+    assert not wrong, "Write what it does or holds, as a sentence:\n" + "\n".join(wrong)
+
+
+def test_names_are_nouns() -> None:
+    """A name says what it holds (scores, sentence), not how it came; no underscore at its end dodges a clash."""
+    wrong = [
+        f"{file.at(node)} {name}"
+        for file in _plain()
+        for node, name in _bound(file)
+        if name.strip("_").lower() in NOT_NOUNS or re.fullmatch(r"[a-zA-Z]\w*[^\W_]_", name)
+    ]
+    assert not wrong, "Name each after what it holds:\n" + "\n".join(wrong)
+
+
+def _bound(file: Source) -> Iterator[tuple[ast.AST, str]]:
+    """Names that a file defines: variables, arguments, attributes, functions and classes."""
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node, node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node, node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node, node.name
 
 
 def test_every_module_is_named_after_an_idea() -> None:
