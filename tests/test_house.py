@@ -306,6 +306,27 @@ def _imports(file: Source) -> Iterator[tuple[str, str]]:
             yield str(node.module), file.at(node)
 
 
+def test_no_module_needs_itself() -> None:
+    """A circle of imports, also one that only types close, is one idea in several files, or two that are tangled."""
+    names = {_module(file): file for file in FILES}
+    below: dict[str, set[str]] = {}
+    for name, file in names.items():
+        wanted = {
+            f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in names else str(node.module)
+            for node in file.nodes(ast.ImportFrom)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        below[name] = wanted & names.keys()
+    while leaves := {name for name, wanted in below.items() if not wanted & below.keys()}:
+        below = {name: wanted for name, wanted in below.items() if name not in leaves}
+    assert not below, f"In a circle, or above one: {sorted(below)}"
+
+
+def _module(file: Source) -> str:
+    return f"homeostat.{file.name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
+
+
 def test_nothing_is_probed_and_nothing_unsafe_is_loaded() -> None:
     wrong = []
     for file in FILES:
