@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from disk import files_at_most
 from homeostat.errors import OutOfResources, RunError
 from homeostat.files import is_writing, read_json, replacing, write_json
 from patience import PATIENCE_S
@@ -143,16 +141,6 @@ def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
         fail()
     assert read_json(path) == {"x": 1}
     assert os.listdir(tmp_path) == ["x.json"]
-
-
-@contextmanager
-def files_at_most(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_keeps_the_old_file_and_is_out_of_resources(tmp_path: Path) -> None:

@@ -39,7 +39,15 @@ ALLOWED_IMPORTS = {
     "errors": set(),
     "ode": {"torch"},
     # run: which file is which, so that no name of a run's files is written twice.
-    "evaluate": {"numpy", "scipy", "sklearn", "polars", "homeostat.errors", "homeostat.run"},
+    "evaluate": {
+        "numpy",
+        "scipy",
+        "sklearn",
+        "polars",
+        "homeostat.errors",
+        "homeostat.files",
+        "homeostat.run",
+    },
 }
 
 # Foreign classes that are made to be subclassed. Our own are only when their name begins with Abstract.

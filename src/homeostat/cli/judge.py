@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from homeostat.cli import flags
 from homeostat.config import from_plain
 from homeostat.errors import ConfigError, RunError, unwritable
 from homeostat.evaluate.contest import by_method, contest
-from homeostat.files import write_json
+from homeostat.files import replacing, write_json
 from homeostat.recipes import find
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run, open_run
@@ -137,28 +137,25 @@ def predict(run: Run, data: Path, out: Path) -> None:
     if not data.exists():
         raise ConfigError(f"--data {data} does not exist.")
     recipe, config = recipe_of(run)
-    made = out if out.suffix == ".parquet" else out.with_name(f".{out.stem}.{os.getpid()}.parquet")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        recipe.predict(config, run, data, made)
-        if made != out:
-            _as_csv(made, out)
+        if out.suffix == ".csv":
+            with tempfile.TemporaryDirectory(prefix="homeostat-predict-") as folder:
+                table = Path(folder) / "predictions.parquet"
+                recipe.predict(config, run, data, table)
+                _as_csv(table, out)
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            recipe.predict(config, run, data, out)
     except OSError as error:
         raise unwritable(error, out) from error
-    finally:
-        if made != out:
-            made.unlink(missing_ok=True)
     console.say(f"Wrote {out}")
 
 
 def _as_csv(table: Path, out: Path) -> None:
-    """The same rows and columns as text, whole or not at all."""
-    unfinished = table.with_suffix(".csv")
-    try:
-        pl.read_parquet(table).write_csv(unfinished)
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    """Write the rows and columns of a table as text, whole or not at all."""
+    text = pl.read_parquet(table).write_csv()
+    with replacing(out) as scratch:
+        scratch.write_text(text, encoding="utf-8")
 
 
 def _compare(words: Sequence[str]) -> None:
