@@ -20,6 +20,8 @@ FORMAT = 1
 Kind = Literal["binary", "multilabel", "regression"]
 Split = Literal["train", "valid", "test", "out-of-fold", "new"]
 """The rows of `out-of-fold` were predicted by models that had not seen their subject; `new` rows have no truth."""
+BEST_FIRST: tuple[Split, ...] = ("test", "out-of-fold", "valid", "train")
+"""A headline is from the first of these splits that was predicted."""
 Strings = NDArray[np.str_]
 Floats = NDArray[np.float64]
 

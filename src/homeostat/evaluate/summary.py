@@ -23,7 +23,7 @@ from homeostat.evaluate import (
     trajectory,
 )
 from homeostat.evaluate.bootstrap import RESAMPLES
-from homeostat.evaluate.predictions import Kind, Predictions, read
+from homeostat.evaluate.predictions import BEST_FIRST, Kind, Predictions, read
 from homeostat.evaluate.score import HEADLINE, Score, too_few
 from homeostat.evaluate.threshold import GIVEN, Threshold
 from homeostat.run import Run
@@ -34,8 +34,6 @@ CONTRASTS: Mapping[Kind, tuple[str, ...]] = {
     "multilabel": ("macro auroc", "macro auprc"),
     "regression": ("rmse",),
 }
-_ORDER = ("test", "out-of-fold", "valid", "train")
-"""The headline is taken from the first of these splits that was predicted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +83,7 @@ def of_run(folder: Path, settings: Settings | None = None) -> dict[str, Any]:
 def _metrics(
     own: Mapping[str, Predictions], others: Sequence[Predictions], chosen: Settings
 ) -> dict[str, Any]:
-    main = own[next(split for split in _ORDER if split in own)]
+    main = own[next(split for split in BEST_FIRST if split in own)]
     thresholds = fitted_thresholds(own)
     scores = [score for p in own.values() for score in scores_of(p, thresholds, chosen)]
     for p in others:
