@@ -63,7 +63,7 @@ class Tally:
 def run(command: str, words: Sequence[str]) -> None:
     """Run `verify-resume`."""
     recipe, rest = flags.recipe_first(command, words)
-    options = flags.parse(Verify, rest, f"homeostat {command} {recipe.name}", "Kill, resume, compare.")
+    options = flags.parse(Verify, rest, f"homeostat {command} {recipe.word}", "Kill, resume, compare.")
     if os.name != "posix":
         raise ConfigError("verify-resume needs SIGKILL and fork, which only Linux and macOS have.")
     with contextlib.ExitStack() as stack:
