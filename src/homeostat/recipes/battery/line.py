@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from homeostat.data.ragged import Array
-from homeostat.errors import DataError
-from homeostat.files import read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +39,13 @@ class Line:
             intercept=float(net.intercept_),
         )
 
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Restore a line from JSON, where tuples are lists."""
+        return cls(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+        )
+
     def predict(self, features: Mapping[str, Array]) -> Array:
         """log10 of life."""
         x = np.stack([features[name] for name in self.names], axis=1)
@@ -50,30 +54,5 @@ class Line:
 
 
 def mean_life(lines: Sequence[Line], features: Mapping[str, Array]) -> Array:
-    """The geometric mean of what the lines say."""
+    """The geometric mean of the lives that the lines predict."""
     return np.asarray(10 ** np.mean([line.predict(features) for line in lines], axis=0))
-
-
-def save(lines: Sequence[Line], path: Path) -> None:
-    """As numbers in JSON: a linear model needs no pickle."""
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, {"lines": [asdict(line) for line in lines]})
-
-
-def load(path: Path) -> list[Line]:
-    """The lines of a trained run."""
-    try:
-        return [
-            Line(
-                names=tuple(line["names"]),
-                shift=tuple(line["shift"]),
-                scale=tuple(line["scale"]),
-                coefficients=tuple(line["coefficients"]),
-                intercept=float(line["intercept"]),
-            )
-            for line in read_json(path)["lines"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} does not hold the lines of a cycle-life run ({error}). Train it again."
-        ) from error
