@@ -11,25 +11,22 @@ from torch import Tensor, nn
 from homeostat.audits.base import Case, Fitted, Solve
 from homeostat.config import to_plain
 from homeostat.data.splits import PARTS
-from homeostat.data.store import Store
 from homeostat.engine import checkup
-from homeostat.methods.method import Lesson
+from homeostat.methods.method import Lesson, Plan
 from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery import learn
 from homeostat.recipes.battery.config import Config, ModelConfig
-from homeostat.recipes.battery.life import Lives
 from homeostat.recipes.battery.model import STEP_SIZE, Trace
 from homeostat.recipes.battery.scaled import LATENT_ODE, Scale, Scaled
-from homeostat.recipes.battery.tasks import plan
 from homeostat.recipes.battery.track import Batch, Track
 from homeostat.recipes.battery.view import View
 from homeostat.run import Run
 
 
-def case(config: Config, run: Run, store: Store) -> Case:
-    """The untrained latent ODE of the task that these data ask for."""
-    lesson = first_lesson(config, run, store)
-    view, splits = lesson.data, lesson.splits
+def case_of(config: Config, run: Run, plan: Plan[View]) -> Case:
+    """The untrained latent ODE on the cells of the first split."""
+    view, splits = plan.data, next(iter(plan.protocol.splits.values()))
+    lesson = Lesson(data=view, splits=splits, seed=config.fit.seed)
     scale = learn.scale_of(lesson)
     task = learn.make_task(config, LATENT_ODE, lesson)
     tracks = {track.cell: track for part in PARTS for track in view.cells.of(splits.part(part))}
@@ -56,14 +53,6 @@ def case(config: Config, run: Run, store: Store) -> Case:
         best=checkup.put_aside(task, config.fit),
         run=run,
     )
-
-
-def first_lesson(config: Config, run: Run, store: Store) -> Lesson[View]:
-    """The cells of the first split, as the networks learn from them."""
-    first = plan(config, run, store)
-    view = first.data.series if isinstance(first.data, Lives) else first.data
-    splits = next(iter(first.protocol.splits.values()))
-    return Lesson(data=view, splits=splits, seed=config.fit.seed)
 
 
 def outputs(model: nn.Module, batch: Batch) -> Tensor:

@@ -31,7 +31,7 @@ POINTS = 24
 LEVEL_NOISE = 0.01
 
 
-def read(config: Config, store: Store, *, is_new: bool = False) -> View:
+def read(config: Config, store: Store, is_new: bool) -> View:
     """Cells with a long enough record, in pieces cut at random shares; forecast from the shares that are asked for.
 
     Inputs: health itself, ambient temperature or what is asked for, rest before. New cells also keep the steps after

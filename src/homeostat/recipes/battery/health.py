@@ -24,7 +24,7 @@ from homeostat.run import Run
 FAR = 6.0
 
 
-def read(config: Config, store: Store, *, is_new: bool = False) -> View:
+def read(config: Config, store: Store, is_new: bool) -> View:
     """The cells that take part, in windows; new ones as far as they have the inputs."""
     default = NASA_CELLS if store.meta["source"] == "nasa" else ()
     cells = read_cells(store, cells=config.cells or default, inputs=config.inputs)

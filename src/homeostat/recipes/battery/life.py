@@ -43,7 +43,7 @@ def has_lives(store: Store) -> bool:
     return "cycle_life" in store and "qv_ah" in store
 
 
-def read(config: Config, store: Store, *, is_new: bool = False) -> View:
+def read(config: Config, store: Store, is_new: bool) -> View:
     """The early cycles of each cell as a track; as numbers its features, its life, and the life by its fade."""
     if not has_lives(store):
         raise DataError(
@@ -89,7 +89,11 @@ def methods(config: Config, view: View) -> list[Method[View]]:
         elastic_nets(DISCHARGE_CURVE, FEATURE_SETS, parts=("test", "valid", "train")),
         elastic_nets(VARIANCE, (("log_var",),), parts=("test",)),
         rule(MEAN_LIFE, mean_of_others, parts=("test",)),
-        rule(yardsticks.LINEAR_FADE, lambda lesson: lambda own, ids: own.numbers[FADE][own.rows(ids)], parts=("test",)),
+        rule(
+            yardsticks.LINEAR_FADE,
+            lambda lesson: lambda own, ids: own.numbers[FADE][own.rows(ids)],
+            parts=("test",),
+        ),
         *([every, *networks] if config.yardsticks else []),
     ]
 
@@ -107,7 +111,7 @@ def elastic_nets(name: str, sets: Sequence[Sequence[str]], *, parts: tuple[Split
             return load(run)
 
     def load(run: Run) -> Predictor[View]:
-        lines = [Line.from_plain(line) for line in fitted.load(run, "lines")["lines"]]
+        lines = [Line(**line) for line in fitted.load(run, "lines")["lines"]]
         return Predictor(lambda view, ids: mean_life(lines, view.numbers)[view.rows(ids)])
 
     selected = "elastic-net strengths by cross-validation on train"

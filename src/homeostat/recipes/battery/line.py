@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from homeostat.data.ragged import Array
 class Line:
     """log10(life) = intercept + sum of coefficients times standardised features."""
 
-    names: tuple[str, ...]
-    shift: tuple[float, ...]
-    scale: tuple[float, ...]
-    coefficients: tuple[float, ...]
+    names: Sequence[str]
+    shift: Sequence[float]
+    scale: Sequence[float]
+    coefficients: Sequence[float]
     intercept: float
 
     @classmethod
@@ -32,18 +32,11 @@ class Line:
         net = ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9, 1.0], alphas=60, cv=min(5, len(x)), max_iter=50_000)
         net.fit((x - shift) / scale, log_life)
         return cls(
-            names=tuple(names),
-            shift=tuple(shift.tolist()),
-            scale=tuple(scale.tolist()),
-            coefficients=tuple(np.asarray(net.coef_).tolist()),
+            names=list(names),
+            shift=shift.tolist(),
+            scale=scale.tolist(),
+            coefficients=np.asarray(net.coef_).tolist(),
             intercept=float(net.intercept_),
-        )
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Restore a line from JSON, where tuples are lists."""
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
         )
 
     def predict(self, features: Mapping[str, Array]) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -100,7 +99,8 @@ def trees(
 
     def train(lesson: Lesson[View], run: Run) -> Predictor[View]:
         tracks = examples(lesson.data.cells.of(lesson.splits.train))
-        return predictor(boosted.train(replace(lesson, data=tracks), run))
+        own = Lesson(data=tracks, splits=lesson.splits, seed=lesson.seed)
+        return predictor(boosted.train(own, run))
 
     def load(run: Run) -> Predictor[View]:
         assert boosted.load is not None
