@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,16 @@ from torch import Tensor, nn
 from homeostat.cli import main
 from homeostat.data.batches import Batches, Indices
 from homeostat.data.blueprint import Blueprint
-from homeostat.data.store import Explanation, Store, Writer
-from homeostat.engine.export import best_weights
-from homeostat.engine.fit import fit
+from homeostat.data.store import Store, Writer
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
-from homeostat.engine.state import load_weights
-from homeostat.guards.finite import Finite
+from homeostat.evaluate import summary
+from homeostat.evaluate.predictions import Predictions, Split
+from homeostat.methods import crossfit
+from homeostat.methods.method import Lesson, Method, Plan
+from homeostat.methods.network import network
+from homeostat.methods.protocol import Roster, Wish, choose
 from homeostat.recipes import RECIPES
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
@@ -75,7 +77,7 @@ def squared_error(network: nn.Module, batch: Pairs) -> Loss:
 
 
 def make_task(
-    network: nn.Module | None = None,
+    net: nn.Module | None = None,
     loss: Callable[[nn.Module, Pairs], Loss] = squared_error,
     score: Callable[[nn.Module], Mapping[str, float]] | None = None,
     size: int = 16,
@@ -88,7 +90,7 @@ def make_task(
         return {"valid/mse": float(nn.functional.mse_loss(scored(judged.x), judged.y))}
 
     return Task(
-        model=model() if network is None else network,
+        model=model() if net is None else net,
         batches=Batches(count=len(learnt.ids), size=size, gather=learnt.at, seed=7),
         loss=loss,
         score=score or valid_mse,
@@ -105,6 +107,8 @@ class Config:
     """Width of the hidden layer."""
     batch_size: int = 16
     """Samples in a step."""
+    seeds: int = 1
+    """Networks whose mean is the prediction."""
     step_s: float = 0.0
     """Seconds that a step lasts longer than it must, so that a test can meet it."""
     score_s: float = 0.0
@@ -123,85 +127,89 @@ def simulate(folder: Path, seed: int) -> None:
     pl.concat(frames).write_csv(folder / "curve.csv")
 
 
-def plan(data: Path) -> Blueprint:
+def blueprint(config: Config, data: Path) -> Blueprint:
     def write(writer: Writer) -> None:
         table = pl.read_csv(data / "curve.csv")
-        for part in ("train", "valid"):
-            rows = table.filter(pl.col("part") == part)
-            writer.array(f"{part}.x", rows.select("x0", "x1", "x2", "x3").to_numpy().astype(np.float32))
-            writer.array(f"{part}.y", rows.select("y").to_numpy().astype(np.float32))
+        writer.array("x", table.select("x0", "x1", "x2", "x3").to_numpy().astype(np.float32))
+        writer.array("y", table.select("y").to_numpy().astype(np.float32))
+        writer.array("part", np.array(table["part"].to_list()))
 
-    return Blueprint(name="curve", raw=[data / "curve.csv"], code=[plan], parameters={}, write=write)
-
-
-def prepare(config: Config, data: Path, stores: Path) -> Store:
-    return plan(data).build(stores)
+    return Blueprint(name="curve", raw=[data / "curve.csv"], code=[blueprint], parameters={}, write=write)
 
 
-def explain(config: Config, data: Path, stores: Path) -> Explanation:
-    return plan(data).explain(stores)
+def ids_of(store: Store) -> list[str]:
+    return [f"c{row}" for row in range(len(store["y"]))]
 
 
-def part_of(store: Store, part: str) -> Pairs:
-    x, y = (torch.from_numpy(np.array(store[f"{part}.{name}"])) for name in "xy")
+def some(store: Store, ids: Sequence[str]) -> Pairs:
+    rows = [int(name.removeprefix("c")) for name in ids]
+    x, y = (torch.from_numpy(np.array(store[name])[rows]) for name in "xy")
     return Pairs(torch.arange(len(x)), x, y)
 
 
-def train(config: Config, run: Run, store: Store) -> None:
+def curve_task(config: Config, lesson: Lesson[Store]) -> Task[Pairs]:
     def slow_loss(network: nn.Module, batch: Pairs) -> Loss:
         time.sleep(config.step_s)
         return squared_error(network, batch)
 
-    learnt, judged = part_of(store, "train"), part_of(store, "valid")
-    network = model(config.fit.seed, config.hidden_dim)
+    learnt, judged = (some(lesson.data, lesson.splits.part(part)) for part in ("train", "valid"))
 
     def slow_score(scored: nn.Module) -> Mapping[str, float]:
         time.sleep(config.score_s)
         return {"valid/mse": float(nn.functional.mse_loss(scored(judged.x), judged.y))}
 
-    task = make_task(network, slow_loss, slow_score, config.batch_size, learnt, judged)
-    state = fit(task, config.fit, run, [Finite()])
-    write_predictions(state.best_model(), judged, run.predictions / "valid.parquet")
+    network = model(lesson.seed, config.hidden_dim)
+    return make_task(network, slow_loss, slow_score, config.batch_size, learnt, judged)
 
 
-def write_predictions(network: nn.Module, judged: Pairs, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+def answer(network: nn.Module, store: Store, ids: Sequence[str]) -> np.ndarray:
     with torch.no_grad():
-        output = network(judged.x)[:, 0].numpy()
-    pl.DataFrame({"id": judged.ids.numpy(), "y": judged.y[:, 0].numpy(), "output": output}).write_parquet(
-        path
+        return network(some(store, ids).x).numpy()
+
+
+def curve(config: Config) -> Method[Store]:
+    return network(
+        "curve",
+        task=lambda lesson: curve_task(config, lesson),
+        settings=lambda lesson, task: replace(config.fit, seed=lesson.seed),
+        answer=answer,
+        blank=lambda run: model(0, config.hidden_dim),
     )
 
 
-def predict(config: Config, run: Run, data: Path, out: Path) -> None:
-    network = model(config.fit.seed, config.hidden_dim)
-    load_weights(network, best_weights(run))
-    table = pl.read_csv(data / "curve.csv")
-    x = torch.from_numpy(table.select("x0", "x1", "x2", "x3").to_numpy().astype(np.float32))
-    write_predictions(network.eval(), Pairs(torch.arange(len(x)), x, torch.zeros(len(x), 1)), out)
+def table(store: Store, ids: Sequence[str], outputs: np.ndarray, part: Split) -> Predictions:
+    return Predictions.build("regression", part, ids=ids, targets=some(store, ids).y, outputs=outputs)
+
+
+def plan(config: Config, run: Run, store: Store) -> Plan[Store]:
+    ids = ids_of(store)
+    roster = Roster(
+        ids=ids, groups=ids, parts=[str(part) for part in store["part"]], fingerprint=store.fingerprint
+    )
+    return Plan(
+        data=store,
+        protocol=choose(roster, Wish()),
+        methods=(curve(config),),
+        table=table,
+        seed=config.fit.seed,
+        seeds=config.seeds,
+    )
+
+
+def predict(config: Config, run: Run, store: Store) -> Predictions:
+    return crossfit.predict(run, curve(config), store, ids_of(store), table)
 
 
 def scores(folder: Path) -> Mapping[str, Any]:
-    table = pl.read_parquet(folder / "predictions" / "valid.parquet")
-    mse = float(((table["y"] - table["output"]) ** 2).mean())  # type: ignore[operator, arg-type]
-    score = {
-        "name": "mse",
-        "value": mse,
-        "split": "valid",
-        "n": len(table),
-        "subjects": len(table),
-        "model": "curve",
-    }
-    return {"headline": score, "scores": [score]}
+    return summary.of_run(folder)
 
 
 recipe = Recipe(
     name="curve",
     summary="Learn a curve.",
     config=Config,
-    prepare=prepare,
-    explain=explain,
-    train=train,
+    blueprint=blueprint,
+    plan=plan,
     predict=predict,
     scores=scores,
     simulate=simulate,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from homeostat.errors import Halted, Interrupted, OutOfResources, RunError
-from homeostat.files import read_json, write_json
 from homeostat.run import Run, create, find_all, named, open_run
 from patience import wait_for
 
@@ -121,25 +119,6 @@ def test_names_are_free_even_within_a_second(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run_lists_those_that_are(run: Run) -> None:
     with pytest.raises(RunError, match=r"holds no config\.json\. Runs in .*: run\."):
         open_run(run.folder.parent / "rum")
-
-
-def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "status.json"
-    write_json(path, {"x": 1})
-    before = os.stat(path).st_ino
-    write_json(path, {"x": 2})
-    assert os.stat(path).st_ino != before
-    assert read_json(path) == {"x": 2}
-    assert os.listdir(tmp_path) == ["status.json"]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"), [("{", "is not JSON"), ("[1]", "holds list; expected a JSON object")]
-)
-def test_a_broken_file_is_named(tmp_path: Path, text: str, sentence: str) -> None:
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(RunError, match=sentence):
-        read_json(tmp_path / "config.json")
 
 
 def test_two_who_ask_do_not_take_each_other_for_an_owner(run: Run) -> None:

@@ -117,6 +117,12 @@ class Progress:
             self._bar.refresh()
             self._bar.stop()
 
+    def extend(self, total: int) -> None:
+        """Count to another end."""
+        self._total = total
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=total)
+
     def is_due(self) -> bool:
         """Say whether it is time to show something; cheap enough for every step."""
         return time.monotonic() - self._shown > self._redraw_s

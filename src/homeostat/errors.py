@@ -3,6 +3,7 @@
 HomeostatError
     ConfigError     2   a setting, flag, key or recipe name is wrong
     RunError        2   a run folder cannot be used as asked
+      InUse         2   another process trains the run at this moment
     CheckpointError 2   a checkpoint is foreign, too old, or does not fit the model
     DataError       3   the data is missing, broken, or not what was declared
     Halted          4   a guard stopped the run
@@ -38,6 +39,10 @@ class RunError(HomeostatError):
     """A run folder cannot be used as asked."""
 
     exit_code = 2
+
+
+class InUse(RunError):
+    """Another process trains the run at this moment."""
 
 
 class CheckpointError(HomeostatError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,32 +13,101 @@ from typing import Any
 
 from homeostat.errors import RunError, unwritable
 
+try:
+    import fcntl
+except ImportError:  # Windows: nothing tells a scratch file that a kill left from one that is being written
+    _HAS_LOCKS = False
+else:
+    _HAS_LOCKS = True
+
+_SCRATCH = ".part"
+
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """Lend a scratch file that takes the name `path` at the end; after an error the old file is still there.
 
-    The scratch name depends on `path` alone: the next write clears away what a kill left behind. Without `sync` the
-    file survives the process, but perhaps not a loss of power.
+    Each writer has a scratch file of its own, so two that write the same file do not meet: the last one to end wins.
+    A kill leaves its scratch file behind, and the next write of the same file removes it. Its lock tells it from one
+    that is being written: a lock ends with its process, which neither a process number nor an age would show.
+    The scratch name ends in .part, so a writer that goes by the suffix must be told its format.
+
+    Without `sync` the file survives the process, but perhaps not a loss of power.
     """
-    scratch = path.with_name(f".{path.name}.part")
     try:
-        try:
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        _clear(path)
+        with _scratch(path) as scratch:
             yield scratch
             if sync:
                 _sync(scratch)
             os.replace(scratch, path)
-        except OSError as error:
-            raise unwritable(error, path) from error
-    except BaseException:
+            if sync:
+                _sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(error, path) from error
+
+
+def is_writing(folder: Path, pattern: str) -> bool:
+    """Say whether a file of that kind is half written, somewhere in a folder."""
+    return any(True for _ in folder.rglob(_scratch_pattern(pattern)))
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    """Make an empty file beside `path` that no other writer has, and lock it as long as it is there."""
+    while True:
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SCRATCH}")
+        handle = os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        if not _HAS_LOCKS:  # Windows renames no file that is open
+            os.close(handle)
+            break
+        with suppress(OSError):  # a disk that knows no locks: there a scratch file that a kill left stays
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            break
+        os.close(handle)  # another writer took it for an old one before it was locked
+    try:
+        yield scratch
+    finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
-        raise
+        if _HAS_LOCKS:
+            os.close(handle)
+
+
+def _clear(path: Path) -> None:
+    """Remove the scratch files of writers that were killed."""
+    if not _HAS_LOCKS:
+        return
+    for scratch in path.parent.glob(_scratch_pattern(glob.escape(path.name))):
+        with suppress(OSError):  # it has an owner, or has gone since
+            handle = os.open(scratch, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                scratch.unlink()
+            finally:
+                os.close(handle)
+
+
+def _scratch_pattern(name: str) -> str:
+    return f".{name}.{'?' * 8}{_SCRATCH}"
 
 
 def _sync(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename durable; Windows cannot open a folder and does this by itself."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, sync: bool = True) -> None:

@@ -21,6 +21,7 @@ from homeostat.errors import (
     Halted,
     HomeostatError,
     Interrupted,
+    InUse,
     OutOfResources,
     RunError,
     exit_code_of,
@@ -413,7 +414,7 @@ def _locked(path: Path, name: str, mode: Literal["a", "r"] = "a") -> IO[str]:
         except BlockingIOError:
             time.sleep(wait_s)
     stream.close()
-    raise RunError(
+    raise InUse(
         f"Run {name} is being trained by another process. Follow it with `homeostat logs -f`, "
         "or end it with `homeostat stop`."
     )

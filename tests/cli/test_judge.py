@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from disk import files_at_most
 from homeostat.engine.export import best_weights
 from homeostat.files import read_json
 from homeostat.run import Run, create
@@ -61,6 +62,19 @@ def test_predictions_are_written_as_what_their_name_says(
     assert text.read_text().startswith("id,y,output\n0,")
     assert pl.read_csv(text)["output"].to_list() == pytest.approx(pl.read_parquet(table)["output"].to_list())
     assert sorted(path.name for path in tmp_path.glob("*new*")) == ["new.csv", "new.parquet"]
+
+
+def test_a_full_disk_keeps_the_predictions_that_were_there(
+    homeostat: Homeostat, trained: Path, cohort: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new.csv"
+    out.write_text("older")
+    with files_at_most(2000):  # the recipe's own file has room, the csv has not
+        code, _, err = homeostat("predict", trained, "--data", cohort, "--out", out)
+    assert code == 6, err
+    assert f"No room to write {out}" in err
+    assert out.read_text() == "older"
+    assert not list(tmp_path.glob(".new*"))
 
 
 @pytest.mark.parametrize(

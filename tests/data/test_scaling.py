@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from disk import files_at_most
 from homeostat.data.scaling import Scaler
-from homeostat.errors import DataError
+from homeostat.errors import DataError, OutOfResources
 
 NAMES = ("pulse", "lactate")
 IDS = ("a", "b", "c")
@@ -42,11 +43,18 @@ def test_a_variable_without_values_is_named():
         fit([[1.0, np.nan]])
 
 
-def test_it_knows_on_whom_it_was_fitted(tmp_path):
+def test_it_knows_on_whom_it_was_fitted():
     scaler = fit([[1.0, 2.0], [2.0, 3.0]])
     assert (scaler.fitted_on, scaler.ids) == ("train", 3)
     assert scaler.check_ids(["c", "a", "b"]) is scaler
     with pytest.raises(DataError, match="fitted on 3 train ids, not on the 2 given"):
         scaler.check_ids(["a", "b"])
-    scaler.save(tmp_path / "scaler.json")
-    assert Scaler.load(tmp_path / "scaler.json") == scaler
+
+
+def test_a_file_gives_back_the_scaler_and_a_failed_write_keeps_it(tmp_path):
+    path, scaler = tmp_path / "scaler.json", fit([[1.0, 2.0], [2.0, 3.0]])
+    scaler.save(path)
+    assert Scaler.load(path) == scaler
+    with files_at_most(10), pytest.raises(OutOfResources, match=r"No room to write .*scaler\.json"):
+        fit([[1.0, 2.0], [2.0, 9.0]]).save(path)
+    assert Scaler.load(path) == scaler

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from disk import files_at_most
 from homeostat.data.splits import Splits, address, by_subject, folds, leave_one_out, predefined
-from homeostat.errors import DataError
+from homeostat.errors import DataError, OutOfResources
 
 
 def cohort(subjects: int, seed: int) -> tuple[list[str], list[str], list[int]]:
@@ -131,6 +132,9 @@ def test_a_file_gives_back_the_splits(tmp_path):
     made.save(tmp_path / "splits.json")
     assert Splits.load(tmp_path / "splits.json") == made
     assert json.loads((tmp_path / "splits.json").read_text())["train"] == ["a", "b"]
+    with files_at_most(10), pytest.raises(OutOfResources, match=r"No room to write .*splits\.json"):
+        made.save(tmp_path / "splits.json")
+    assert Splits.load(tmp_path / "splits.json") == made
     (tmp_path / "splits.json").write_text('{"train": []}')
     with pytest.raises(DataError, match="is not a splits file"):
         Splits.load(tmp_path / "splits.json")

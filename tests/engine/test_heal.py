@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from curve import SETTINGS, Pairs, make_task, model, pairs, squared_error
-from homeostat.engine import checkpoint, heal
+from homeostat.engine import checkpoint
 from homeostat.engine.fit import fit
+from homeostat.engine.remedies import MOST_OF_A_KIND, Treatment, curable, rate_factor
 from homeostat.engine.state import differences
 from homeostat.errors import Halted
 from homeostat.guards import every
@@ -71,8 +72,9 @@ def test_a_run_that_ends_too_early_is_extended_once_or_more_but_bounded(run: Run
     state = fit(make_task(model(dropout=0.0), train=learnt), slow, run, every())
     told = [note["action"] for note in remedies(run)]
     assert set(told) == {"extend"}
-    assert 1 <= len(told) <= heal.MOST_OF_A_KIND
+    assert 1 <= len(told) <= MOST_OF_A_KIND
     assert state.step == 3 * 25 * 2 ** len(told)
+    assert run.status()["total"] == state.step
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1e4])
@@ -94,7 +96,7 @@ def test_a_healed_run_resumes_to_the_same_bits(value: float, kill_at: int, tmp_p
         fit(replace(poisoned(value), loss=dies), saving, run, every())
     resumed = fit(poisoned(value), saving, run, every())
     assert differences(whole.snapshot(), resumed.snapshot()) == []
-    assert whole.remedies
+    assert whole.treatments
 
 
 def test_a_save_in_progress_and_a_rollback_do_not_meet(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +119,10 @@ def test_too_much_poison_is_a_fault_of_the_data(run: Run) -> None:
 
 def test_remedies_are_bounded_and_a_task_must_know_how_to_loosen() -> None:
     alarm = Alarm(guard="g", level="warn", sentence="s", remedy=Remedy(action="lower_lr", factor=0.5))
-    note = {"action": "lower_lr", "rows": [], "rate": 0.5, "factor": 0.5, "step": 1, "to": 1}
-    assert heal.curable([alarm], [], ()) is alarm
-    assert heal.curable([alarm], [note] * heal.MOST_OF_A_KIND, ()) is None
+    lowered = Treatment(action="lower_lr", guard="g", step=1, rate=0.5, factor=0.5, to=1)
+    assert curable([alarm], [], ()) is alarm
+    assert curable([alarm], [lowered] * MOST_OF_A_KIND, ()) is None
     loosen = replace(alarm, remedy=Remedy(action="loosen_tolerance", factor=10))
-    assert heal.curable([loosen], [], ()) is None
-    assert heal.curable([loosen], [], ("loosen_tolerance",)) is loosen
-    assert heal.rate_factor([note, note]) == 0.25
+    assert curable([loosen], [], ()) is None
+    assert curable([loosen], [], ("loosen_tolerance",)) is loosen
+    assert rate_factor([lowered, lowered]) == 0.25

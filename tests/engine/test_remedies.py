@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from curve import SETTINGS, Pairs, make_task, model, squared_error
 from homeostat.engine.fit import fit
+from homeostat.engine.remedies import Treatment
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import State, differences
 from homeostat.guards import streams
@@ -28,15 +30,16 @@ HEAL = replace(SETTINGS, heal=True, epochs=6)
 
 
 class Prescribes(AbstractGuard):
-    """Asks for one remedy at one step."""
+    """Asks for one remedy: at one step, or at the first event of another kind."""
 
     name = "prescribes"
 
-    def __init__(self, remedy: Remedy) -> None:
-        self._remedy, self._is_told = remedy, False
+    def __init__(self, remedy: Remedy, kind: str = "step") -> None:
+        self._remedy, self._kind, self._is_told = remedy, kind, False
 
     def watch(self, event: Event) -> Alarm | None:
-        if event.kind != "step" or event.step < AT or self._is_told:
+        is_due = event.kind == self._kind and (event.kind != "step" or event.step >= AT)
+        if not is_due or self._is_told:
             return None
         self._is_told = True
         return Alarm(guard=self.name, level="warn", sentence="Step 12 is ill. Heal it.", remedy=self._remedy)
@@ -127,10 +130,10 @@ def trained(name: str, folder: Path, kill_at: int | None = None, guard: Abstract
 def test_a_remedy_changes_the_run_from_its_step_on(name: str, tmp_path: Path) -> None:
     remedy, make, settings = REMEDIES[name]
     healed = trained(name, tmp_path / "healed")
-    (note,) = healed.remedies
-    assert note["action"] == remedy.action
+    (treatment,) = healed.treatments
+    assert treatment.action == remedy.action
     unhealed = fit(make(), replace(settings, heal=False), create(tmp_path / "ill", {}), [Prescribes(remedy)])
-    assert not unhealed.remedies
+    assert not unhealed.treatments
     assert differences(healed.snapshot()["model"], unhealed.snapshot()["model"]), "nothing was changed"
 
 
@@ -142,6 +145,20 @@ def test_a_run_healed_by_it_resumes_to_the_same_bits(name: str, kill_at: int, tm
         trained(name, tmp_path / "killed", kill_at)
     resumed = trained(name, tmp_path / "killed")
     assert differences(whole.snapshot(), resumed.snapshot()) == []
+
+
+@each
+def test_it_is_saved_as_plain_values(name: str, tmp_path: Path) -> None:
+    state = trained(name, tmp_path / "run")
+    saved = json.loads(json.dumps(state.snapshot()["remedies"]))
+    assert tuple(map(Treatment.read, saved)) == state.treatments
+
+
+def test_there_is_nothing_to_heal_before_the_first_step(tmp_path: Path) -> None:
+    run = create(tmp_path / "run", {})
+    fit(plain(), HEAL, run, [Prescribes(Remedy(action="lower_lr", factor=0.5), kind="start")])
+    assert len(list(run.events("alarm"))) == 1
+    assert not list(run.events("remedy"))
 
 
 STIFF = "a field that becomes stiff"
@@ -170,7 +187,11 @@ def test_a_stiff_field_gets_wider_tolerances_then_another_solver(
 
     monkeypatch.setitem(REMEDIES, STIFF, (Remedy(action="change_solver"), make, LONG))
     whole = trained(STIFF, tmp_path / "whole", guard=Stiffness())
-    assert [note["action"] for note in whole.remedies] == called == ["loosen_tolerance", "change_solver"]
+    assert (
+        [treatment.action for treatment in whole.treatments]
+        == called
+        == ["loosen_tolerance", "change_solver"]
+    )
     course = [float(step["ode_evaluations"]) for step in Run(tmp_path / "whole").events("step")]
     assert course[-1] < 0.85 * max(course)
     with pytest.raises(KeyError):

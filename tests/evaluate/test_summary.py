@@ -30,10 +30,9 @@ def icu(ward, tmp_path):
     )
 
 
-def test_every_number_has_its_facts(icu, tmp_path):
+def test_every_number_has_its_facts(icu):
     metrics = summary.summarise(icu, settings=FAST)
-    path = summary.write(tmp_path / "metrics.json", metrics)
-    told = json.loads(path.read_text())
+    told = json.loads(json.dumps(metrics, allow_nan=False))
     assert told["headline"]["name"] == "auroc"
     assert (told["headline"]["split"], told["headline"]["model"]) == ("test", "ode")
     assert {(s["split"], s["model"]) for s in told["scores"]} == {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from curve import SETTINGS, Pairs, make_task, model, pairs, squared_error
+from disk import files_at_most
 from homeostat import run as runs
 from homeostat.engine import checkpoint
 from homeostat.engine.fit import fit
@@ -132,16 +132,6 @@ def test_a_checkpoint_of_other_data_says_so(run: Run) -> None:
     interrupted_at(run, 13)
     with pytest.raises(CheckpointError, match="count 70 -> 60, size 16 -> 16, seed 7 -> 7"):
         fit(make_task(train=pairs(60)), SAVING, run)
-
-
-@contextmanager
-def files_at_most(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_limit_while_saving_ends_resumable_and_the_old_checkpoint_stays(

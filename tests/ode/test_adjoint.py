@@ -42,11 +42,11 @@ def test_adjoint_agrees_with_direct(options: dict[str, Any]) -> None:
     y0 = torch.randn(4, 2, dtype=torch.double, requires_grad=True)
     weigh = torch.randn(4, 4, 2, dtype=torch.double)
     weigh[3] = 0  # what times at the start are worth differs by convention
-    found = []
+    gradients = []
     for gradient in ("direct", "adjoint"):
         ys = odeint(f, y0, t, mask=mask, gradient=gradient, **options).ys  # type: ignore[arg-type]
-        found.append(torch.autograd.grad((ys * weigh).sum(), [y0, t, *f.parameters()]))
-    for direct, adjoint in zip(*found, strict=True):
+        gradients.append(torch.autograd.grad((ys * weigh).sum(), [y0, t, *f.parameters()]))
+    for direct, adjoint in zip(*gradients, strict=True):
         torch.testing.assert_close(direct, adjoint, rtol=1e-4, atol=1e-5)
 
 
@@ -86,11 +86,11 @@ def test_a_masked_time_is_never_solved_from_the_zeros_that_stand_in_for_it() -> 
     t = torch.tensor([[0.0, 1.0, 9.0, 2.0, 9.0]], dtype=torch.double)
     mask = t < 9
     y0 = torch.tensor([[2.0]], dtype=torch.double)
-    found = []
+    gradients = []
     for gradient in ("direct", "adjoint"):
         ys = odeint(lambda t, y: -w * torch.log(y), y0, t, mask=mask, gradient=gradient, **TIGHT).ys  # type: ignore[arg-type]
-        found.append(torch.autograd.grad(ys.sum(), w)[0])
-    torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-8)
+        gradients.append(torch.autograd.grad(ys.sum(), w)[0])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-6, atol=1e-8)
 
 
 def test_memory_does_not_grow_with_the_steps() -> None:
@@ -147,16 +147,16 @@ def test_a_network_before_the_field_is_reached_through_what_the_field_closes_ove
     encoder = nn.Linear(2, 2).double()
     seen = torch.randn(3, 2, dtype=torch.double)
     t = torch.tensor([0.0, 1.0], dtype=torch.double)
-    found = []
+    gradients = []
     for gradient in ("direct", "adjoint"):
         encoder.zero_grad()
         context = torch.tanh(encoder(seen))
         odeint(
             lambda t, y, c=context: c - y, context, t, gradient=gradient, **TIGHT
         ).ys.square().sum().backward()  # type: ignore[arg-type, misc]
-        found.append([p.grad.clone() for p in encoder.parameters() if p.grad is not None])
-    assert len(found[0]) == 2
-    torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-8)
+        gradients.append([p.grad.clone() for p in encoder.parameters() if p.grad is not None])
+    assert len(gradients[0]) == 2
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-6, atol=1e-8)
 
 
 def test_frozen_parameters_stay_without_a_gradient() -> None:
@@ -170,10 +170,10 @@ def test_frozen_parameters_stay_without_a_gradient() -> None:
 
 def test_leaves_are_those_that_a_backward_pass_would_reach() -> None:
     a, b, c = (torch.ones(2, requires_grad=True) for _ in range(3))
-    found = list(leaves((a * b).sum() + 0 * a.sum()))
-    assert len(found) == 2
-    assert all(any(leaf is wanted for leaf in found) for wanted in (a, b))
-    assert not any(leaf is c for leaf in found)
+    reached = list(leaves((a * b).sum() + 0 * a.sum()))
+    assert len(reached) == 2
+    assert all(any(leaf is wanted for leaf in reached) for wanted in (a, b))
+    assert not any(leaf is c for leaf in reached)
 
 
 def test_a_second_derivative_is_refused() -> None:

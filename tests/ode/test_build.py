@@ -19,7 +19,7 @@ from ode.problems import Network
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    """What was loaded or refused before does not count, and what is refused here does not count afterwards."""
+    """Forget which kernels were loaded or refused, before the test and after it."""
     load_library.cache_clear()
     yield
     load_library.cache_clear()
@@ -46,9 +46,9 @@ def test_the_cache_is_the_user_s(cache: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_kernel_is_built_once_and_complete(cache: Path) -> None:
     first = build._build(compiler())
-    made = first.stat().st_mtime_ns
+    built_ns = first.stat().st_mtime_ns
     assert build._build(compiler()) == first
-    assert first.stat().st_mtime_ns == made
+    assert first.stat().st_mtime_ns == built_ns
     assert [path.name for path in cache.iterdir()] == [first.name]  # no scratch is left
     handle = ctypes.CDLL(str(first))
     handle.homeostat_problem_bytes.restype = ctypes.c_int64
@@ -68,7 +68,7 @@ def test_code_is_not_loaded_from_a_folder_that_others_can_write(
     assert "can be written by others" in caplog.text
 
 
-def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(
+def test_a_compiler_that_fails_is_reported_and_leaves_nothing_behind(
     cache: Path, fresh: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     false = shutil.which("false")

@@ -94,7 +94,7 @@ CHAINS: dict[str, Callable[[], Any]] = {
 
 
 def apply(chain: Chain, t: Tensor, y: Tensor) -> Tensor:
-    """What the chain says that the field is, computed with torch."""
+    """Compute with torch the field that the chain describes."""
     activations: list[Callable[[Tensor], Tensor]] = [
         lambda x: x,
         torch.tanh,

@@ -1,4 +1,4 @@
-"""What a torchdiffeq user wrote runs unchanged, with the same shapes, numbers and gradients."""
+"""Code that was written for torchdiffeq runs unchanged, with the same shapes, numbers and gradients."""
 
 from __future__ import annotations
 
@@ -153,15 +153,15 @@ def test_what_is_not_offered_is_refused_with_what_is() -> None:
 @every_solve
 def test_times_have_gradients(name: str) -> None:
     y0 = torch.tensor([1.0, 2.0], dtype=torch.double)
-    found = []
+    gradients = []
     for library in (compat, torchdiffeq):
         t = torch.tensor([0.0, 0.5, 1.0], dtype=torch.double, requires_grad=True)
         f = Spiral().double()
         getattr(library, name)(
             lambda t, y, f=f: f(t, y[None])[0], y0, t, rtol=1e-9, atol=1e-10, **adjoint(name, f)
         ).sum().backward()
-        found.append(t.grad)
-    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+        gradients.append(t.grad)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-6)
 
 
 def adjoint(name: str, f: nn.Module) -> dict[str, Any]:

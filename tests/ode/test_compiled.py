@@ -57,12 +57,12 @@ layers = torch.nn.Linear(3, 8), torch.nn.Linear(8, 3)
 parameters = [p for layer in layers for p in layer.parameters()]
 t = torch.tensor([[0.0, 0.5, 2.0], [1.0, 0.0, -1.0], [0.0, 0.0, 0.0]])
 y0 = torch.randn(3, 3, requires_grad=True)
-found = []
+results = []
 for backend in ("compiled", "plain"):
     solution = odeint(lambda t, y: layers[1](layers[0](y).cos()), y0, t, backend=backend).require_ok()
     assert solution.method.startswith(backend), solution.method
-    found.append((solution.ys, *torch.autograd.grad(solution.ys.square().sum(), [y0, *parameters])))
-for compiled, plain in zip(*found, strict=True):
+    results.append((solution.ys, *torch.autograd.grad(solution.ys.square().sum(), [y0, *parameters])))
+for compiled, plain in zip(*results, strict=True):
     torch.testing.assert_close(compiled, plain, rtol=1e-3, atol=1e-4)
 """
 

@@ -1,4 +1,4 @@
-"""The laws of `odeint`, whatever the method: each sample on its own, every time honoured, every failure told."""
+"""The laws of `odeint`, whatever the method: each sample on its own, every time honoured, every failure reported."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def jumping(t: Tensor, y: Tensor) -> Tensor:
     return torch.where(t[:, None] < 0.5, 1.0, 1e30 * (y > 0)) + 0 * y
 
 
-def test_too_many_steps_are_told_with_index_sentence_and_the_states_that_were_reached() -> None:
+def test_too_many_steps_are_reported_with_index_sentence_and_the_states_that_were_reached() -> None:
     y0 = torch.tensor([[0.01, 0.0], [1.0, 0.0]], dtype=torch.double)
     t = torch.tensor([[0.0, 0.1, 0.2], [0.0, 0.1, 500.0]], dtype=torch.double)
     solution = odeint(swing, y0, t, max_steps=40)
@@ -293,7 +293,7 @@ def test_too_many_steps_are_told_with_index_sentence_and_the_states_that_were_re
         solution.require_ok()
 
 
-def test_a_step_that_becomes_too_small_is_told() -> None:
+def test_a_step_that_becomes_too_small_is_reported() -> None:
     y0 = torch.tensor([[1.0], [-2.0]], dtype=torch.double)
     solution = odeint(jumping, y0, torch.tensor([0.0, 0.2, 1.0], dtype=torch.double))
     assert solution.result.tolist() == [Result.STEP_TOO_SMALL, Result.OK]
@@ -302,7 +302,7 @@ def test_a_step_that_becomes_too_small_is_told() -> None:
 
 
 @pytest.mark.parametrize("solver", ADAPTIVE)
-def test_a_solution_that_runs_away_is_told(solver: str) -> None:
+def test_a_solution_that_runs_away_is_reported(solver: str) -> None:
     y0 = torch.tensor([[0.1], [1.0]])
     solution = odeint(
         run_away, y0, torch.tensor([0.0, 0.5, 2.0]), solver=solver, rtol=1e-3, atol=1e-3, max_steps=10**5
@@ -315,7 +315,7 @@ def test_a_solution_that_runs_away_is_told(solver: str) -> None:
 
 
 @every_solver
-def test_a_field_that_is_not_finite_at_the_start_is_told(solver: str) -> None:
+def test_a_field_that_is_not_finite_at_the_start_is_reported(solver: str) -> None:
     y0 = torch.tensor([[0.0], [1.0]], dtype=torch.double)
     solution = odeint(
         lambda t, y: 1 / y, y0, torch.tensor([0.0, 0.5, 1.0], dtype=torch.double), solver=solver
@@ -326,14 +326,14 @@ def test_a_field_that_is_not_finite_at_the_start_is_told(solver: str) -> None:
 
 
 @pytest.mark.parametrize("solver", ["euler", "rk4", "tsit5"])
-def test_fixed_steps_into_infinity_are_told(solver: str) -> None:
+def test_fixed_steps_into_infinity_are_reported(solver: str) -> None:
     y0 = torch.tensor([[0.1], [9.0]])
     solution = odeint(run_away, y0, torch.tensor([0.0, 0.1, 5.0]), solver=solver, step_size=0.1)
     assert solution.result.tolist() == [Result.OK, Result.NONFINITE]
     assert not bool(torch.isfinite(solution.ys[1, 2]).any())
 
 
-def test_a_state_that_overflows_under_a_bounded_slope_is_told() -> None:
+def test_a_state_that_overflows_under_a_bounded_slope_is_reported() -> None:
     y0 = torch.tensor([[1e38], [1.0]])
     scale = torch.tensor([[1e38], [1.0]])
     solution = odeint(lambda t, y: scale + 0 * t[:, None], y0, torch.tensor([0.0, 1.0, 10.0]))
@@ -367,7 +367,7 @@ def test_a_failure_harms_no_other_sample_nor_a_shared_gradient(failure: str, gra
     field, starts, times, options = FAILURES[failure]
     if "between" in failure and gradient == "adjoint":
         options = {**options, "step_size": 0.05}
-    found = []
+    outcomes = []
     for rows in ([0, 1], [1]):
         w = torch.tensor(0.7, dtype=torch.double, requires_grad=True)
         y0 = torch.tensor(starts, dtype=torch.double)[rows, None].requires_grad_()
@@ -379,12 +379,12 @@ def test_a_failure_harms_no_other_sample_nor_a_shared_gradient(failure: str, gra
         solution.ys[ok].square().sum().backward()
         assert w.grad is not None
         assert y0.grad is not None
-        found.append((ok.tolist(), w.grad, y0.grad[-1]))
+        outcomes.append((ok.tolist(), w.grad, y0.grad[-1]))
         if len(rows) == 2:
             assert y0.grad[0].item() == 0
-    assert found[0][0] == [False, True]
-    assert found[1][0] == [True]
-    torch.testing.assert_close(found[0][1:], found[1][1:], rtol=1e-9, atol=1e-12)
+    assert outcomes[0][0] == [False, True]
+    assert outcomes[1][0] == [True]
+    torch.testing.assert_close(outcomes[0][1:], outcomes[1][1:], rtol=1e-9, atol=1e-12)
 
 
 def test_a_failed_sample_s_own_arrived_states_keep_their_gradient() -> None:

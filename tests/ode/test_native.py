@@ -109,11 +109,11 @@ def test_states_and_gradients_are_those_of_the_plain_solver_in_double(name: str)
     truth, *true_gradients = in_double(f, y0, t, mask=mask, rtol=1e-9, atol=1e-9)
     assert solution.require_ok().method.startswith("native")
     torch.testing.assert_close(solution.ys.double(), truth.ys, rtol=2e-4, atol=2e-4)
-    for found, true in zip(flat(gradients), flat(true_gradients), strict=True):
+    for gradient, true in zip(flat(gradients), flat(true_gradients), strict=True):
         scale = float(true.abs().max()) + 1e-3
         # A kink of relu is crossed at a slightly different time, and dense output smooths it.
         torch.testing.assert_close(
-            found.double() / scale, true / scale, rtol=0, atol=3e-2 if name in ("relu", "elu") else 1e-3
+            gradient.double() / scale, true / scale, rtol=0, atol=3e-2 if name in ("relu", "elu") else 1e-3
         )
 
 
@@ -139,8 +139,8 @@ def test_every_method_takes_the_plain_solver_s_steps(solver: str, steps: str) ->
         assert torch.equal(native.stats.accepted, plain.stats.accepted)
         torch.testing.assert_close(native.stats.largest_step, plain.stats.largest_step, rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(gradients[0], plain_gradients[0], rtol=1e-2, atol=2e-3)
-    for found, true in zip(gradients[1], plain_gradients[1], strict=True):  # type: ignore[arg-type]
-        torch.testing.assert_close(found, true, rtol=1e-2, atol=1e-2)
+    for gradient, true in zip(gradients[1], plain_gradients[1], strict=True):  # type: ignore[arg-type]
+        torch.testing.assert_close(gradient, true, rtol=1e-2, atol=1e-2)
 
 
 def test_statistics_are_those_of_the_plain_solver() -> None:
@@ -217,17 +217,17 @@ def test_padding_changes_nothing() -> None:
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     f = Chain([3, 16, 3], time="last")
     y0, (t, mask) = torch.randn(200, 3), ragged(200)
-    found = []
+    results = []
     before = torch.get_num_threads()
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             solution, gradient, weights = pulled(f, y0, t, mask=mask)
-            found.append([solution.ys, gradient, *weights])
+            results.append([solution.ys, gradient, *weights])
     finally:
         torch.set_num_threads(before)
-    for other in found[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
 def test_the_same_solve_twice_gives_the_same_bits() -> None:
@@ -286,22 +286,22 @@ def test_a_sample_that_explodes_harms_no_other_nor_the_shared_gradient(
     f = exploding()
     y0 = torch.tensor([[1.0, 1.0], [-1.0, -2.0], [-0.5, -0.1]])
     t = torch.tensor([[0.0, 0.01, 60.0], [0.0, 0.5, 1.0], [0.0, 0.1, 0.3]])
-    found = []
+    outcomes = []
     for rows in ([0, 1, 2], [1, 2]):
         start = y0[rows].requires_grad_()
         solution = odeint(f, start, t[rows], backend=backend, **options)
         ok = solution.result == Result.OK
         gradients = torch.autograd.grad(solution.ys[ok].square().sum(), [start, *f.parameters()])
-        found.append((ok[-2:].tolist(), solution.ys[-2:], gradients[0][-2:], *gradients[1:]))
+        outcomes.append((ok[-2:].tolist(), solution.ys[-2:], gradients[0][-2:], *gradients[1:]))
         if len(rows) == 3:
             assert solution.result.tolist() == [Result.NONFINITE, Result.OK, Result.OK]
             assert gradients[0][0].tolist() == [0, 0]
             assert not bool(torch.isfinite(solution.ys[0, 2]).any())
-    for with_it, without in zip(*found, strict=True):
+    for with_it, without in zip(*outcomes, strict=True):
         torch.testing.assert_close(with_it, without, rtol=1e-6, atol=1e-7)
 
 
-def test_too_many_steps_are_told_and_the_reached_states_kept() -> None:
+def test_too_many_steps_are_reported_and_the_reached_states_kept() -> None:
     f = Chain([3, 8, 3])
     with torch.no_grad():
         for layer in f.net[::2]:
@@ -315,7 +315,7 @@ def test_too_many_steps_are_told_and_the_reached_states_kept() -> None:
 
 
 @pytest.mark.parametrize("backend", ["native", "plain"])
-def test_a_state_that_overflows_under_a_bounded_slope_is_told(backend: Any) -> None:
+def test_a_state_that_overflows_under_a_bounded_slope_is_reported(backend: Any) -> None:
     f = Chain([1, 1, 1])
     with torch.no_grad():
         for parameter, value in zip(f.parameters(), (0.0, 20.0, 1e37, 0.0), strict=True):
@@ -359,7 +359,7 @@ def test_auto_takes_the_kernel_and_says_so() -> None:
     ],
     ids=["field", "double", "rank", "checkpoint", "adjoint", "times"],
 )
-def test_asked_for_in_vain_it_names_the_obstacle(change: dict[str, Any], obstacle: str) -> None:
+def test_native_names_the_obstacle_where_it_cannot_solve(change: dict[str, Any], obstacle: str) -> None:
     given = {"f": Chain([3, 8, 3]), "y0": torch.zeros(2, 3), "t": T} | change
     with pytest.raises(
         ValueError, match=f"backend='native' cannot solve this: {obstacle}.*Use backend='auto'"
@@ -423,10 +423,10 @@ def test_hooks_run(where: str, when: str) -> None:
     if when == "afterwards":
         odeint(f, y0, T)
     calls = []
-    handle = module.register_forward_hook(lambda module, given, made: (calls.append(1), made * 2)[1])
-    found, expected = odeint(f, y0, T), odeint(f, y0, T, backend="plain")
-    assert found.method.startswith("plain")
-    assert torch.equal(found.ys, expected.ys)
+    handle = module.register_forward_hook(lambda module, given, output: (calls.append(1), output * 2)[1])
+    solution, expected = odeint(f, y0, T), odeint(f, y0, T, backend="plain")
+    assert solution.method.startswith("plain")
+    assert torch.equal(solution.ys, expected.ys)
     handle.remove()
     assert torch.equal(odeint(f, y0, T, backend="plain").ys, odeint(f, y0, T, backend="plain").ys)
 
@@ -438,11 +438,11 @@ def test_a_weight_that_a_hook_computes_gets_its_gradient() -> None:
     torch.nn.utils.weight_norm(f.net[0])
     y0 = torch.randn(4, 3)
     odeint(f, y0, T).ys.square().sum().backward()
-    found = f.net[0].weight_v.grad
-    assert found is not None
+    gradient = f.net[0].weight_v.grad
+    assert gradient is not None
     f.zero_grad()
     odeint(f, y0, T, backend="plain").ys.square().sum().backward()
-    torch.testing.assert_close(found, f.net[0].weight_v.grad, rtol=1e-2, atol=1e-4)
+    torch.testing.assert_close(gradient, f.net[0].weight_v.grad, rtol=1e-2, atol=1e-4)
 
 
 # ---- the tape
@@ -463,8 +463,8 @@ def test_a_start_changed_in_place_does_not_matter_because_the_tape_has_its_own()
     ys = odeint(f, start, T, backend="native").ys
     start.zero_()
     again = odeint(f, y0, T, backend="native").ys
-    found, expected = (torch.autograd.grad(x.square().sum(), list(f.parameters())) for x in (ys, again))
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    gradients, expected = (torch.autograd.grad(x.square().sum(), list(f.parameters())) for x in (ys, again))
+    assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
 
 
 def test_the_way_back_can_be_gone_twice() -> None:

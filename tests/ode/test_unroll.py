@@ -120,11 +120,11 @@ def test_a_gradient_of_a_batch_is_each_sample_s_own(gradient: Any) -> None:
 def test_checkpoint_is_direct(options: dict[str, Any]) -> None:
     f, (t, mask) = double_network(), ragged_times()
     y0 = torch.randn(3, 2, dtype=torch.double, requires_grad=True)
-    found = []
+    results = []
     for gradient in METHODS:
         ys = odeint(f, y0, t, mask=mask, gradient=gradient, **options).ys  # type: ignore[arg-type]
-        found.append((ys, *torch.autograd.grad(ys.square().sum(), [y0, *f.parameters()])))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-13)
+        results.append((ys, *torch.autograd.grad(ys.square().sum(), [y0, *f.parameters()])))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-13)
 
 
 def test_masked_observations_pull_nothing() -> None:

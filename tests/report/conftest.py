@@ -10,6 +10,7 @@ from scipy import special
 
 from homeostat.evaluate import summary
 from homeostat.evaluate.predictions import Predictions, write
+from homeostat.files import write_json
 from homeostat.run import Run
 
 SETTINGS = summary.Settings(resamples=200)
@@ -67,7 +68,7 @@ def evaluated(folder, *predictions, **settings):
     files = sorted((folder / "predictions").glob("*.parquet"))
     how = replace(SETTINGS, model=predictions[0].model, **settings)
     metrics = summary.summarise(files, ledger_file=Run(folder).ledger_file, settings=how)
-    summary.write(folder / "metrics.json", metrics)
+    write_json(folder / "metrics.json", metrics)
     return folder
 
 

@@ -58,7 +58,7 @@ def test_the_page_is_whole_and_asks_for_nothing(any_run):
     assert "@import" not in text
     assert "url(" not in text
     assert "http" not in text
-    assert [p.name for p in any_run.iterdir() if p.name.endswith(".tmp")] == []
+    assert [p.name for p in any_run.iterdir() if p.name.startswith(".")] == []
 
 
 def test_it_reads_on_a_phone_in_print_in_light_and_in_dark(icu_run):

@@ -163,7 +163,7 @@ def test_a_request_during_the_last_save_is_heard(tmp_path: Path, monkeypatch: py
     """Nothing is trained any more, but the recipe around this fit must not go on to its next one."""
     save = Loop.save
 
-    def asked_to_stop(loop: Loop[Pairs], wait: bool = False) -> None:
+    def asked_to_stop(loop: Loop, wait: bool = False) -> None:
         save(loop, wait)
         if loop.plan.is_over(loop.state):
             os.kill(os.getpid(), signal.SIGTERM)

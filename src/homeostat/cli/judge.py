@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import polars as pl
 import tyro
 
 from homeostat import console
 from homeostat.cli import flags
 from homeostat.config import from_plain
-from homeostat.errors import ConfigError, RunError, unwritable
+from homeostat.errors import ConfigError, RunError
+from homeostat.evaluate import predictions
 from homeostat.evaluate.contest import by_method, contest
 from homeostat.files import write_json
 from homeostat.recipes import find
@@ -136,29 +135,19 @@ def predict(run: Run, data: Path, out: Path) -> None:
         )
     if not data.exists():
         raise ConfigError(f"--data {data} does not exist.")
+    if (state := run.status()["state"]) != "done":
+        raise RunError(
+            f"{run.folder} has no model to predict with: its state is {state}. "
+            f"Finish it with `homeostat resume {run.folder}`."
+        )
     recipe, config = recipe_of(run)
-    made = out if out.suffix == ".parquet" else out.with_name(f".{out.stem}.{os.getpid()}.parquet")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        recipe.predict(config, run, data, made)
-        if made != out:
-            _as_csv(made, out)
-    except OSError as error:
-        raise unwritable(error, out) from error
-    finally:
-        if made != out:
-            made.unlink(missing_ok=True)
-    console.say(f"Wrote {out}")
-
-
-def _as_csv(table: Path, out: Path) -> None:
-    """The same rows and columns as text, whole or not at all."""
-    unfinished = table.with_suffix(".csv")
-    try:
-        pl.read_parquet(table).write_csv(unfinished)
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    blueprint = (recipe.new_blueprint or recipe.blueprint)(config, data)
+    answers = recipe.predict(config, run, blueprint.build(Path(run.config()["stores"])))
+    if out.suffix == ".parquet":
+        predictions.write(answers, out)
+    else:
+        predictions.write_csv(answers, out)
+    console.say(f"Wrote {out} with {len(answers):,} predictions of {answers.model}")
 
 
 def _compare(words: Sequence[str]) -> None:

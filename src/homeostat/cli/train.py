@@ -17,7 +17,7 @@ import tyro
 
 import homeostat
 from homeostat import console
-from homeostat.cli import flags, judge
+from homeostat.cli import children, flags, judge
 from homeostat.cli.environment import environment
 from homeostat.config import differences, from_plain, to_plain
 from homeostat.engine import device as devices
@@ -26,6 +26,7 @@ from homeostat.engine.device import DeviceName
 from homeostat.engine.distributed import World
 from homeostat.errors import ConfigError, RunError
 from homeostat.files import write_json
+from homeostat.methods import workers
 from homeostat.recipes import find
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run, create, find_all, named, open_run
@@ -43,6 +44,9 @@ class Options:
     """Folder for prepared data."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Named configuration of the recipe to start from; other flags change it."""
+    jobs: int = 0
+    """Child runs (folds, seeds, members) that are trained at a time, each in its own process; 0 takes as many as the
+    machine has cores for. The results are the same bits for any number."""
     detach: bool = False
     """Train in the background, in a session of its own: closing the terminal does not end it."""
     stop_after: Annotated[str | None, tyro.conf.arg(metavar="TIME")] = None
@@ -60,6 +64,11 @@ class ResumeOptions:
     """Folder of the run."""
     epochs: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Extend (or shorten) the run to this many epochs; the schedule is planned anew."""
+    jobs: int = 0
+    """Child runs that are trained at a time, each in its own process; 0 takes as many as there are cores for."""
+    child: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME"), tyro.conf.UseAppendAction] = ()
+    """Train only this child run (several times: these), whichever of them is free, and leave the rest of the run
+    alone. Any number of processes on any number of machines may do so; `resume` without it gathers them."""
     detach: bool = False
     """Train in the background, in a session of its own."""
     stop_after: Annotated[str | None, tyro.conf.arg(metavar="TIME")] = None
@@ -149,6 +158,9 @@ def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Pa
 def resume(words: Sequence[str]) -> None:
     """Continue a run, perhaps to another number of epochs."""
     options = flags.parse(ResumeOptions, words, "homeostat resume", "Continue a run.")
+    if options.child:
+        children.train(open_run(options.run), options.child)
+        return
     plain = open_run(options.run).config()
     config = from_plain(find(plain["recipe"]).config, plain["config"])
 
@@ -200,16 +212,16 @@ def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Opti
     with distributed.joined(devices.choose(device)[0]) as world:
         run = world.first_then_others(lambda: make() if world.is_first else open_run(folder))
         if options.detach:
-            _detach(run, options.stop_after)
+            _detach(run, options.stop_after, options.jobs)
         elif world.is_first:
-            _start(run, budget_s)
+            _start(run, budget_s, options.jobs)
         else:
             with contextlib.redirect_stdout(None):  # the first process tells
                 execute(run, budget_s)
 
 
-def execute(run: Run, budget_s: float | None = None) -> None:
-    """Prepare the data and train, in this process, until done or asked to stop."""
+def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
+    """Prepare the data and train, until done or asked to stop; children in `jobs` processes, or in this one."""
     plain = run.config()
     recipe = find(plain["recipe"])
     config = from_plain(recipe.config, plain["config"])
@@ -221,7 +233,13 @@ def execute(run: Run, budget_s: float | None = None) -> None:
             )
             for sentence in (*store.explanation, *store.report()):
                 console.say(sentence)
-            recipe.train(config, mine, store)
+            plan = recipe.plan(config, mine, store)
+            names = list(plan.leaves())
+            threads = children.threads_of(mine, len(names))
+            with workers.using(threads):
+                if world.size == 1:
+                    children.ahead(mine, names, jobs=jobs, threads=threads, device=config.fit.device)
+                recipe.train(config, mine, store, plan)
             world.wait()
         if world.is_first:
             judge.refresh(run)  # afterwards: a report tells how the run ended
@@ -239,10 +257,10 @@ def _own_part(run: Run, world: World) -> Iterator[Run]:
         yield mine
 
 
-def _start(run: Run, budget_s: float | None) -> None:
+def _start(run: Run, budget_s: float | None, jobs: int) -> None:
     console.say(f"Run {run.folder}")
     try:
-        execute(run, budget_s)
+        execute(run, budget_s, jobs)
     except BaseException as error:
         # A note is printed after the error that it belongs to.
         if isinstance(error, ConfigError) and run.is_unbegun():
@@ -254,13 +272,14 @@ def _start(run: Run, budget_s: float | None) -> None:
     console.say(f"Done: {run.folder}\nNext: homeostat {then} {run.folder}")
 
 
-def _detach(run: Run, budget: str | None) -> None:
+def _detach(run: Run, budget: str | None, jobs: int) -> None:
     """Start `resume` in a new session of the operating system, so that no closing terminal reaches it."""
     if os.name != "posix":
         raise ConfigError(
             "--detach needs Linux or macOS. Leave it out, and start the run in a terminal of its own."
         )
     command = [sys.executable, "-m", "homeostat", "resume", str(run.folder.absolute())]
+    command += ["--jobs", str(jobs)] if jobs else []
     command += [] if budget is None else ["--stop-after", budget]
     with run.console_file.open("ab") as output:
         process = subprocess.Popen(

@@ -11,6 +11,7 @@ import numpy as np
 from homeostat.data.fingerprint import digest_bytes
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError
+from homeostat.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,9 @@ class Scaler:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})  # type: ignore[arg-type]  # checked by use
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False))
+        """Write the scaler, whole or not at all: a killed run leaves no half file to resume from."""
+        with replacing(path) as scratch:
+            scratch.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False))
 
     @classmethod
     def load(cls, path: Path) -> Self:

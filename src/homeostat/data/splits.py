@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from homeostat.errors import DataError
+from homeostat.files import replacing
 
 PARTS = ("train", "valid", "test")
 
@@ -30,10 +31,9 @@ class Splits:
     fingerprint: str
 
     def save(self, path: Path) -> None:
-        """Whole or not at all: a killed run leaves no half file to resume from."""
-        draft = path.with_name(f".{path.name}.tmp")
-        draft.write_text(json.dumps(asdict(self), indent=1))
-        draft.replace(path)
+        """Write the splits, whole or not at all: a killed run leaves no half file to resume from."""
+        with replacing(path) as scratch:
+            scratch.write_text(json.dumps(asdict(self), indent=1))
 
     def keep(self, path: Path) -> Self:
         """Save these splits once. A file that is there already must hold the same ones."""

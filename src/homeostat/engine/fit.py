@@ -1,14 +1,18 @@
-"""How is a task trained? The whole loop, on one screen; what it calls is named after what it does."""
+"""The training of a task: the whole loop on one screen. What it calls is named after what it does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
 
-from homeostat.engine.heal import remedied
+from homeostat.engine.event import end, start
+from homeostat.engine.heal import treat
+from homeostat.engine.remedies import Sick
+from homeostat.engine.score import score
 from homeostat.engine.settings import Settings
 from homeostat.engine.setup import opened
 from homeostat.engine.state import State
+from homeostat.engine.step import step
 from homeostat.errors import Halted, Interrupted
 from homeostat.guards.base import AbstractGuard
 from homeostat.run import Run
@@ -24,28 +28,29 @@ def fit(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGu
     OutOfResources when it can be resumed, and Halted when a guard stopped it; the state is on the disk then.
     """
     with opened(task, settings, run, guards) as loop:
-        state = loop.state
-        if loop.plan.is_over(state) and not loop.plan.scores_at(state):
+        state, plan = loop.state, loop.plan
+        if plan.is_over(state) and not plan.scores_at(state):
             return state
         try:
-            loop.begin()
+            start(loop)
             while True:
-                with remedied(loop):
-                    if loop.plan.scores_at(state):
-                        loop.evaluate()
-                    if loop.stops:
+                try:
+                    if plan.scores_at(state):
+                        score(loop)
+                    if stops := loop.interrupt.stops:
                         loop.save(wait=True)
-                        raise Interrupted(
-                            f"Run {run.name} stopped at step {state.step} because {loop.stops}."
-                        )
-                    if loop.plan.is_over(state):
-                        loop.end()
+                        raise Interrupted(f"Run {run.name} stopped at step {state.step} because {stops}.")
+                    if plan.is_over(state):
+                        end(loop)
                         break
                     if loop.saver.is_due(state):
                         loop.save()
-                    loop.step()
+                    step(loop)
+                except Sick as sick:  # an alarm whose remedy --heal allows; the next turn goes on from there
+                    treat(loop, sick)
         except Halted:
-            loop.save_if_sound()
+            if loop.is_sound:
+                loop.save(wait=True)
             raise
         loop.save(wait=True)
     return state

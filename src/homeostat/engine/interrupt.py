@@ -1,4 +1,4 @@
-"""Who asked the run to stop? Signals and time budgets, honoured between two steps or in the middle of an evaluation."""
+"""Requests to stop: signals and time budgets, honoured between two steps or in the middle of an evaluation."""
 
 from __future__ import annotations
 
@@ -30,10 +30,21 @@ class Interrupt:
     A request that comes when the work is done, before the handlers are given back, is not lost: it is raised then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_shared: bool = False) -> None:
         self.reason = ""
+        """What this process was asked, or nothing."""
+        self._is_shared, self._agreed = is_shared, ""
         self._previous: dict[signal.Signals, Any] = {}
         self._abortable = False
+
+    @property
+    def stops(self) -> str:
+        """Why the run must stop now, or nothing. Several processes stop at the step on which they agreed."""
+        return self._agreed if self._is_shared else self.reason
+
+    def agree(self) -> None:
+        """Note that all processes know of a request of any of them."""
+        self._agreed = self.reason or "another process was asked to stop"
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""When and by whom is a state saved? By one thread, from a copy, so that training goes on meanwhile."""
+"""Checkpoints of a running fit, written by one thread from a copy, so that training goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from homeostat.engine import checkpoint
 from homeostat.engine.state import State
 from homeostat.errors import CheckpointError, ConfigError, OutOfResources, unwritable
 from homeostat.run import Run
+
+GOOD = 3
+"""Evaluations without an alarm that are kept to go back to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,30 @@ class Saver:
         if state.best is None:
             checkpoint.remove(self.folder / "best.ckpt")
         self._thread.submit(self._write, state.snapshot(), later_goes=True).result()
+
+    def keep_good(self, state: State) -> None:
+        """Keep the state of an evaluation at which nothing was wrong."""
+        path = checkpoint.path_of(self.folder, state.step, "good")
+        try:
+            checkpoint.write(path, {"state": state.snapshot()})
+        except OSError as error:
+            raise unwritable(error, path) from error
+        for old in self._goods(state)[:-GOOD]:
+            checkpoint.remove(old)
+
+    def restore_good(self, state: State, back: int) -> bool:
+        """Load the good state before last, by `back`, or the oldest there is; False if there is none."""
+        goods = self._goods(state)
+        if not goods:
+            return False
+        state.load(checkpoint.read(goods[max(len(goods) - back, 0)])["state"])
+        return True
+
+    def _goods(self, state: State) -> list[Path]:
+        """Those up to this step: a run that was killed while it was taken back has later ones."""
+        return [
+            path for path in checkpoint.ring(self.folder, "good") if checkpoint.step_of(path) <= state.step
+        ]
 
     def wait(self) -> None:
         """Wait for the save in progress and raise what went wrong with it."""

@@ -1,4 +1,4 @@
-"""What does a fit need around its loop? A device, a plan, the newest state, and no trace afterwards but files."""
+"""What a fit stands on: a device, a plan, the newest state. Afterwards, files are the only trace."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Any, TypeVar
 import torch
 
 from homeostat import console, ode
-from homeostat.engine import checkup, distributed, heal, precision
+from homeostat.engine import checkup, distributed, precision
 from homeostat.engine import device as devices
 from homeostat.engine.distributed import World
+from homeostat.engine.effects import Effects
 from homeostat.engine.interrupt import Interrupt
 from homeostat.engine.loop import Loop
 from homeostat.engine.plan import Plan
 from homeostat.engine.precision import Precision
+from homeostat.engine.readout import Readout
 from homeostat.engine.saver import Saver
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import State
+from homeostat.engine.stream import Stream
 from homeostat.engine.tensorboard import Events
 from homeostat.engine.watch import Watch
 from homeostat.errors import SolverError
@@ -35,7 +38,7 @@ PROBE_BATCHES = 3
 
 
 @contextmanager
-def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGuard]) -> Iterator[Loop[B]]:
+def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGuard]) -> Iterator[Loop]:
     """Set up the loop and restore its newest state; leave no handler, seed or thread behind."""
     device, why = devices.choose(settings.device)
     world = distributed.join(device)
@@ -51,26 +54,40 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         saver = Saver(run, settings.saving)
         notes = _restore(saver, state, world)
         progress = stack.enter_context(
-            console.Progress(run.name, plan.total, state.step, shown=world.is_first)
+            console.Progress(run.name, plan.total(state), state.step, shown=world.is_first)
         )
         events = Events(run.tensorboard) if settings.tensorboard and world.is_first else None
-        watch = Watch(run, state, progress, settings.journal_every, events)
+        heals = settings.heal and world.size == 1  # several processes explain only
+        watch = Watch(run, state, progress, events, settings.journal_every, heals, tuple(task.remedies))
         run.environment(device=str(device), device_reason=why, precision=policy.table(), processes=world.size)
-        interrupt = stack.enter_context(Interrupt())
+        interrupt = stack.enter_context(Interrupt(is_shared=world.size > 1))
         stack.callback(lambda: _end(run, plan, state, saver))
         if settings.audits and saver.is_new and world.is_first:
             checkup.tell(checkup.at_start(task, device), run, watch)
         _begin(run, plan, state, saver, watch, notes, world)
-        loop = Loop(task, plan, state, saver, watch, interrupt, policy, world)
+        loop = Loop(
+            task=task,
+            plan=plan,
+            state=state,
+            stream=Stream(task.batches, state, world, device),
+            readout=Readout(device),
+            watch=watch,
+            saver=saver,
+            interrupt=interrupt,
+            effects=Effects(task, state.average, policy),
+            world=world,
+            device=device,
+            first_step=state.step,
+        )
         stack.callback(loop.close)
-        heal.take_effect(loop)
+        loop.effects.follow(state.treatments)
         yield loop
         world.wait()  # the last save is on the disk: whoever reads it next may be another process
 
 
 @contextmanager
 def _solver_errors() -> Iterator[None]:
-    """The solver library knows nothing of exit codes: say what it said as an error of a run."""
+    """The solver library knows nothing of exit codes: turn its error into one of a run."""
     try:
         yield
     except ode.SolverError as error:
@@ -90,13 +107,14 @@ def _restore(saver: Saver, state: State, world: World) -> list[str]:
 def _begin(
     run: Run, plan: Plan, state: State, saver: Saver, watch: Watch, notes: Sequence[str], world: World
 ) -> None:
-    run.progress(step=state.step, total=plan.total)
+    total = plan.total(state)
+    run.progress(step=state.step, total=total)
     for note in notes:
         watch.say("fallback", state.step, note)
     if saver.is_new:
-        run.journal("start", step=0, total=plan.total, steps_per_epoch=plan.per_epoch)
+        run.journal("start", step=0, total=total, steps_per_epoch=plan.per_epoch)
     else:
-        run.journal("resume", step=state.step, total=plan.total)
+        run.journal("resume", step=state.step, total=total)
     run.flush()
     if world.is_first and not plan.is_over(state):
         saver.reserve(state)
@@ -116,13 +134,13 @@ def _precision(task: Task[Any], settings: Settings, device: torch.device, stack:
     stack.callback(precision.protect(task.model, task.islands, device))
 
     def losses(context: AbstractContextManager[Any]) -> list[float]:
-        found = []
+        totals = []
         for step in range(min(PROBE_BATCHES, len(task.batches))):
             batch = devices.move(task.batches.batch(task.batches.indices(step), 0), device)
             model = copy.deepcopy(task.model)  # batch statistics of a probe must not stay
             randomness.reseed(device, settings.seed, "step", step)
             with torch.no_grad(), context:
-                found.append(float(task.loss(model, batch).total))
-        return found
+                totals.append(float(task.loss(model, batch).total))
+        return totals
 
     return precision.probe(policy, losses)

@@ -1,4 +1,4 @@
-"""What changes while a model is trained? All of it is here, and a checkpoint is a copy of it."""
+"""Everything that changes while a model is trained. A checkpoint is a copy of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from homeostat.engine import optim, schedule
 from homeostat.engine.optim import OptimConfig
+from homeostat.engine.remedies import Treatment
 from homeostat.errors import CheckpointError
 from homeostat.guards.base import AbstractGuard
 from homeostat.task.task import Task
@@ -64,7 +65,7 @@ class State:
     """Step of the last evaluation."""
     pieces: int = 1
     """Micro-batches per batch; doubled when memory runs out."""
-    remedies: list[dict[str, Any]] = field(default_factory=list)
+    treatments: tuple[Treatment, ...] = ()
     """What was done under --heal, in order; rates, ends and quarantine are functions of it."""
     scores: list[float] = field(default_factory=list)
     """The selected score of every evaluation; early stopping and the plateau schedule are functions of it."""
@@ -93,7 +94,7 @@ class State:
         return self.model if self.average is None else self.average
 
     def offer(self, score: float, direction: str) -> bool:
-        """Take note of a score; keep these weights if it is the best. Says whether it was."""
+        """Take note of a score; keep these weights if it is the best. Return whether it was."""
         self.scored = self.step
         self.scores.append(score)
         if not schedule.better(score, math.nan if self.best is None else self.best.score, direction):
@@ -125,7 +126,7 @@ class State:
             "scored": self.scored,
             "pieces": self.pieces,
             "scores": list(self.scores),
-            "remedies": copied(self.remedies),
+            "remedies": [treatment.plain() for treatment in self.treatments],
             "best": best,
             "recent": copied(vars(self.recent)),
             "epoch": copied(vars(self.epoch)),
@@ -134,11 +135,11 @@ class State:
     def load(self, saved: Mapping[str, Any]) -> None:
         """Become the state of a snapshot; raises CheckpointError if it belongs to another model."""
         if saved["batches"] != self.batches:
-            told = ", ".join(
+            changes = ", ".join(
                 f"{name} {saved['batches'][name]} -> {self.batches[name]}" for name in self.batches
             )
             raise CheckpointError(
-                f"The batches are not those of the checkpoint ({told}). Use the data and config of the run."
+                f"The batches are not those of the checkpoint ({changes}). Use the data and config of the run."
             )
         load_weights(self.model, saved["model"])
         if (self.average is None) != (saved["average"] is None):
@@ -157,7 +158,8 @@ class State:
             if guard.name in saved["guards"]:
                 guard.load_state_dict(saved["guards"][guard.name])
         self.step, self.scored, self.pieces = saved["step"], saved["scored"], saved["pieces"]
-        self.scores, self.remedies = list(saved["scores"]), copied(saved["remedies"])
+        self.scores = list(saved["scores"])
+        self.treatments = tuple(Treatment.read(plain) for plain in saved["remedies"])
         self.best = None if saved["best"] is None else Best(**saved["best"])
         self.recent, self.epoch = Meters(**saved["recent"]), Meters(**saved["epoch"])
 

@@ -1,4 +1,4 @@
-"""Where do the batches of the coming steps come from? Gathered when asked for, or ahead by a thread if that is slow."""
+"""The batches of the coming steps: gathered when they are wanted, or ahead by a thread if that is slow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from homeostat.data.batches import Batches, Indices, ahead
 from homeostat.engine import device as devices
-from homeostat.engine import heal, memory
+from homeostat.engine import memory, remedies
 from homeostat.engine.distributed import World
 from homeostat.engine.state import State
 
@@ -34,16 +34,16 @@ class Stream(Generic[B]):
     def take(self) -> tuple[Indices, Sequence[tuple[B, int]]]:
         """Rows of the next step, and its pieces with their number of samples."""
         if self._coming is None:
-            self._coming, self._gather_s, self._timed = self._made(), math.inf, 0
+            self._coming, self._gather_s, self._timed = self._gathered(), math.inf, 0
         if self._timed == TIMED_BATCHES:
             return next(self._coming)
         began = time.perf_counter()
-        made = next(self._coming)
+        batch = next(self._coming)
         self._gather_s = min(self._gather_s, time.perf_counter() - began)
         self._timed += 1
         if self._timed == TIMED_BATCHES and self._gather_s > THREAD_PAYS_S:
             self._coming = ahead(self._coming)
-        return made
+        return batch
 
     def drop(self) -> None:
         """End the thread, if there is one, and forget what it gathered."""
@@ -51,10 +51,10 @@ class Stream(Generic[B]):
             self._coming.close()
         self._coming = None
 
-    def _made(self) -> Iterator[tuple[Indices, Sequence[tuple[B, int]]]]:
+    def _gathered(self) -> Iterator[tuple[Indices, Sequence[tuple[B, int]]]]:
         batches, state = self._batches, self._state
         for epoch, rows in batches.rows(state.step):
-            rows = heal.quarantined(rows, state.remedies, batches.count)
+            rows = remedies.quarantined(rows, state.treatments, batches.count)
             share = self._world.share(rows)
             parts = memory.cut(share, state.pieces) or [rows[:1]]
             sizes = [len(part) if len(share) else 0 for part in parts]

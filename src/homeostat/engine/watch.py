@@ -1,13 +1,12 @@
-"""Who is told what happens? The guards, the journal, and the person at the terminal, in this order."""
+"""Events go to the guards, the journal, and the person at the terminal, in this order."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from homeostat import console
-from homeostat.engine import heal
+from homeostat.engine.remedies import Sick, Treatment, curable
 from homeostat.engine.state import State
 from homeostat.engine.tensorboard import Events
 from homeostat.errors import Halted
@@ -19,10 +18,19 @@ class Watch:
     """Passes events on. Means over steps live in the State, so that a resumed run reports the same ones."""
 
     def __init__(
-        self, run: Run, state: State, progress: console.Progress, every: int, events: Events | None
+        self,
+        run: Run,
+        state: State,
+        progress: console.Progress,
+        events: Events | None,
+        every: int,
+        heals: bool,
+        known: Sequence[str],
     ) -> None:
-        self.heals: Sequence[str] | None = None
-        """What the task can do about itself, under --heal; None explains only."""
+        self.heals, self._known = heals, known
+        """Whether alarms are treated, and what the task itself can do; otherwise guards explain only."""
+        self.heard: Event | None = None
+        """The event that guards are hearing, or at which one of them stopped the run."""
         self._run, self._state, self._progress = run, state, progress
         self._every, self._events = every, events
         # Time is not part of the State: it would differ between two runs that do the same.
@@ -77,14 +85,16 @@ class Watch:
         """Show a line; the journal holds more of it than fits."""
         self._progress.line(text)
 
-    def rewind(self, step: int) -> None:
-        """Count on from another step."""
-        self._noted = (time.perf_counter(), step)
+    def rewind(self, step: int, total: int) -> None:
+        """Count on from another step, to another end."""
+        self._noted, self.heard = (time.perf_counter(), step), None
+        self._progress.extend(total)
+        self._run.progress(step=step, total=total)
 
-    def remedy(self, sentence: str, note: Mapping[str, Any]) -> None:
+    def treated(self, sentence: str, treatment: Treatment) -> None:
         """Tell journal and terminal what was done about an alarm."""
-        told = {**note, "alarm_step": note["step"]}
-        self._run.journal("remedy", sentence=sentence, **{**told, "step": note["to"]})
+        fields = {**treatment.plain(), "alarm_step": treatment.step, "step": treatment.to}
+        self._run.journal("remedy", sentence=sentence, **fields)
         self._progress.line(f"{self._run.name}: {sentence}")
 
     def eta_s(self, step: int) -> float | None:
@@ -106,16 +116,19 @@ class Watch:
 
     def tell_guards(self, event: Event) -> None:
         """Ask every guard; write their alarms down, and raise the first that halts."""
+        self.heard = event
         alarms = [alarm for guard in self._guards if (alarm := guard.watch(event)) is not None]
         for alarm in alarms:
             self._raise(alarm, event.step)
-        if alarms and self.heals is not None:
-            cure = heal.curable(alarms, self._state.remedies, self.heals)
-            if cure is not None:
-                raise heal.Sick(cure, event)
+        # Before the first step there is nothing to treat yet.
+        if alarms and self.heals and event.kind != "start":
+            alarm = curable(alarms, self._state.treatments, self._known)
+            if alarm is not None:
+                raise Sick(alarm, event)
         for alarm in alarms:
             if alarm.level == "halt":
                 raise Halted(f"Guard {alarm.guard}: {alarm.sentence}")
+        self.heard = None
 
     def _raise(self, alarm: Alarm, step: int) -> None:
         remedy = None if alarm.remedy is None else str(alarm.remedy)

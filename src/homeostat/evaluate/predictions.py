@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from homeostat.errors import DataError, unwritable
+from homeostat.errors import DataError
+from homeostat.files import replacing
 
 FORMAT = 1
 Kind = Literal["binary", "multilabel", "regression"]
@@ -127,25 +127,24 @@ class Predictions:
 
 
 def write(predictions: Predictions, path: Path) -> Path:
-    """Writes under a temporary name, syncs, renames: a reader sees the whole file or none."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            _frame(predictions).write_parquet(file, metadata={"homeostat": json.dumps(_meta(predictions))})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise unwritable(error, path) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    """Write a prediction file: a reader sees the whole file or none."""
+    table = io.BytesIO()  # polars raises errors of a disk without their number; a full one would not be known
+    _frame(predictions).write_parquet(table, metadata={"homeostat": json.dumps(_meta(predictions))})
+    with replacing(path) as scratch:
+        scratch.write_bytes(table.getbuffer())
+    return path
+
+
+def write_csv(predictions: Predictions, path: Path) -> Path:
+    """Write the rows as text, with the name of the model; for people and spreadsheets, not for `read`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as scratch:
+        _frame(predictions).with_columns(model=pl.lit(predictions.model)).write_csv(scratch)
     return path
 
 
 def read(path: Path) -> Predictions:
-    """Reads and checks a prediction file."""
+    """Read and check a prediction file."""
     try:
         meta = json.loads(pl.read_parquet_metadata(path)["homeostat"])
         frame = pl.read_parquet(path)

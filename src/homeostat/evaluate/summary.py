@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,14 +81,6 @@ def of_run(folder: Path, settings: Settings | None = None) -> dict[str, Any]:
     if not files:
         raise DataError(f"{folder} holds no predictions. Finish the run, or predict with it, first.")
     return summarise(files, ledger_file=Run(folder).ledger_file, settings=settings)
-
-
-def write(path: Path, metrics: Mapping[str, Any]) -> Path:
-    """Under a temporary name, then renamed."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")
-    os.replace(unfinished, path)
-    return path
 
 
 def _tell(own: Mapping[str, Predictions], others: Sequence[Predictions], chosen: Settings) -> dict[str, Any]:

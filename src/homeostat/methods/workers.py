@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 import torch
@@ -23,8 +23,10 @@ from homeostat import console
 from homeostat.errors import DataError, Halted, HomeostatError, Interrupted, OutOfResources, RunError
 from homeostat.run import Run
 
+# Marks a worker in its environment: its standard input is a line to the process that started it.
+MARK = "HOMEOSTAT_WORKER"
 POLL_S = 0.05
-# A worker that dies again and again at the same place will die there once more.
+# Deaths in a row between which no child came to its end: the next one would die at the same place.
 MOST_DEATHS = 3
 # An interrupted worker saves and stops within a step; one that is stuck is ended after this time.
 PATIENCE_S = 60.0
@@ -51,13 +53,18 @@ def using(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def is_worker() -> bool:
+    """Say whether this process was started by `train` below."""
+    return MARK in os.environ
+
+
 class Worker:
     """One process that trains whichever of the children are free."""
 
     def __init__(self, run: Run, names: Sequence[str], threads: int) -> None:
         command = [sys.executable, "-m", "homeostat", "resume", str(run.folder.absolute())]
         command += [word for name in names for word in ("--child", name)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), MARK: "1"}
         # Its standard input ends when this process ends, however it ends: then the worker leaves too.
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -88,10 +95,12 @@ class Worker:
                 stream.close()
 
 
-def train(run: Run, names: Sequence[str], *, jobs: int, threads: int) -> None:
+def train(
+    run: Run, names: Sequence[str], *, jobs: int, threads: int, is_finished: Callable[[str], bool]
+) -> None:
     """Train these children, `jobs` at a time, until all have ended. The first one that fails ends the others."""
     workers = [Worker(run, _turned(names, place, jobs), threads) for place in range(jobs)]
-    deaths = 0
+    deaths = finished = 0
     try:
         while workers:
             time.sleep(POLL_S)
@@ -99,18 +108,18 @@ def train(run: Run, names: Sequence[str], *, jobs: int, threads: int) -> None:
                 workers.remove(worker)
                 worker.end()
                 code = worker.process.returncode
-                if code == 0:
-                    continue
                 if code > 0:
                     raise _failure(code, worker.last_line)
-                deaths += 1
-                if deaths > MOST_DEATHS * len(names):
-                    raise RunError(
-                        f"Workers of run {run.name} were killed {deaths} times (signal {-code}). "
-                        "Perhaps memory runs out: resume it with fewer --jobs."
-                    )
-                console.warn(f"A worker was killed (signal {-code}); another one goes on where it was.")
-                workers.append(Worker(run, names, threads))
+                if code < 0:
+                    before, finished = finished, sum(map(is_finished, names))
+                    deaths = deaths + 1 if finished == before else 1
+                    if deaths > MOST_DEATHS:
+                        raise OutOfResources(
+                            f"Workers of run {run.name} were killed {deaths} times in a row (signal {-code}). "
+                            "Perhaps memory runs out: resume it with fewer --jobs."
+                        )
+                    console.warn(f"A worker was killed (signal {-code}); another one goes on where it was.")
+                    workers.append(Worker(run, names, threads))
     finally:
         for worker in workers:
             worker.end()

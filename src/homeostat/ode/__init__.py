@@ -1,4 +1,4 @@
-"""Differential equations for batches: every sample has its own times, its own steps and its own outcome."""
+"""Solve differential equations for batches in which every sample has its own times, steps and outcome."""
 
 from homeostat.ode.controller import Controller as Controller
 from homeostat.ode.integrate import odeint as odeint

@@ -1,7 +1,8 @@
-"""Gradients by solving backwards: memory independent of the number of steps (Chen et al. 2018).
+"""Solve backwards for gradients, with memory that does not grow with the number of steps.
 
-The error control of the backward solve looks at state and adjoint only (the seminorm of Kidger et al. 2021);
-gradients of parameters are quadratures over the steps that it accepts.
+The method is the continuous adjoint of Chen, Rubanova, Bettencourt and Duvenaud 2018 (NeurIPS). The error control of
+the backward solve looks at state and adjoint only, the seminorm of Kidger, Chen and Lyons 2021 (ICML): gradients of
+parameters are quadratures over the accepted steps, so their error does not feed back into the solve.
 """
 
 import sys
@@ -22,7 +23,7 @@ from homeostat.ode.unroll import unroll
 
 
 def leaves(output: Tensor) -> Iterator[Tensor]:
-    """The tensors whose gradients a backward pass from `output` would reach."""
+    """Yield the tensors whose gradients a backward pass from `output` would reach."""
     seen, stack = set(), [output.grad_fn]
     while stack:
         node = stack.pop()
@@ -94,7 +95,7 @@ def _march_back(
     t: Tensor,
     grad_ys: Tensor,
 ) -> list[Tensor]:
-    """Gradients of y0, of the times and of the parameters, from the last observation back to the first."""
+    """Return the gradients of y0, of the times and of the parameters; go from the last observation to the first."""
     arrived = solution.result == int(Result.OK)
     adjoint = torch.zeros_like(ys[:, 0])
     shape = adjoint.shape
@@ -130,10 +131,10 @@ def _march_back(
 
 
 def _known(times: Times, arrived: Tensor, ys: Tensor, grad_ys: Tensor) -> tuple[Tensor, Tensor]:
-    """States and incoming gradients (B, T, ...) without holes.
+    """Return states and incoming gradients (B, T, ...) without holes.
 
-    A masked time repeats the state observed before it. A sample that failed stands where one that arrived is, so
-    that the field stays finite, and is pulled by nothing.
+    A masked time repeats the state observed before it. A sample that failed takes the states of one that arrived, so
+    that the field stays finite, and its incoming gradients are zero.
     """
     index = torch.arange(ys.shape[1], device=ys.device).expand(ys.shape[:2])
     latest = torch.where(times.mask, index, torch.zeros_like(index)).cummax(dim=1).values
@@ -148,7 +149,7 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _augmented(f: Field, shape: torch.Size) -> Field:
-    """d/dt of state and adjoint side by side: f and minus adjoint times Jacobian."""
+    """Return d/dt of state and adjoint side by side: f, and minus adjoint times Jacobian (Chen et al. 2018, eq. 4)."""
 
     def field(t: Tensor, joint: Tensor) -> Tensor:
         state, adjoint = joint.chunk(2, dim=1)
@@ -166,7 +167,7 @@ def _augmented(f: Field, shape: torch.Size) -> Field:
 
 
 def _one_leg(field: Field, leg: March, joint: Tensor, step: Tensor | None) -> tuple[Position, list[Stride]]:
-    """From one observation back to the one before, going on with the step that the last leg ended with."""
+    """Go from one observation back to the one before; begin with the step that the last leg ended with."""
     position = start(field, joint, leg)
     if leg.controller is None:
         return march_fixed(field, leg, position, leg.grid()[:, 1:])

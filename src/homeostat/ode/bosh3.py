@@ -1,4 +1,4 @@
-"""The 3(2) pair of Bogacki and Shampine: for loose tolerances."""
+"""The 3(2) pair of Bogacki and Shampine serves loose tolerances."""
 
 from homeostat.ode.tableau import Tableau
 

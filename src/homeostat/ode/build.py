@@ -1,4 +1,4 @@
-"""Compiles the native kernel on first use, once per machine, into the user's cache."""
+"""Compile the native kernel on first use, once per machine, into the user's cache."""
 
 import ctypes
 import functools
@@ -37,7 +37,7 @@ class Library:
 
 @functools.cache
 def load_library() -> Library | str:
-    """The kernel, or the sentence that says why there is none on this machine."""
+    """Return the kernel, or a sentence that says why this machine has none."""
     if platform.system() == "Windows":
         return "the native kernel is not built on Windows"
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
@@ -60,7 +60,7 @@ def cache_folder() -> Path:
 
 
 def _build(compiler: str) -> Path:
-    """The compiled kernel for this source, compiler and processor."""
+    """Return the kernel that was compiled from this source, by this compiler, for this processor."""
     code = [path.read_text() for path in sorted(_SOURCES.iterdir()) if path.is_file()]
     identity = "\n".join([*code, compiler, " ".join(_FLAGS), torch.__version__, _processor()])
     folder = cache_folder()
@@ -82,7 +82,10 @@ def _build(compiler: str) -> Path:
 
 
 def _compile(compiler: str, built: Path) -> None:
-    """With OpenMP if it can be had, against the runtime that torch has loaded, so that both share their threads."""
+    """Compile with OpenMP where it is installed.
+
+    The kernel is linked against the runtime that torch has loaded, so that both share one pool of threads.
+    """
     runtimes = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
     source, object_file = str(_SOURCES / "kernel.cpp"), str(built.with_suffix(".o"))
     vector = ["-mprefer-vector-width=512"] if platform.machine() in ("x86_64", "AMD64") else []
@@ -101,7 +104,7 @@ def _run(command: list[str]) -> None:
 
 
 def _processor() -> str:
-    """What -march=native depends on; a cache folder may be shared by machines of different kinds."""
+    """Describe the processor, on which -march=native depends: machines of two kinds may share a cache folder."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text().splitlines()

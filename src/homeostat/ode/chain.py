@@ -1,4 +1,4 @@
-"""Recognises vector fields that are chains of linear layers, which the native kernel can solve."""
+"""Recognise vector fields that are chains of linear layers, because the native kernel can solve those."""
 
 import contextlib
 import operator
@@ -69,7 +69,11 @@ _KNOWN: WeakKeyDictionary[Callable[..., Any], Chain | None] = WeakKeyDictionary(
 
 
 def find_chain(f: Field) -> Chain | None:
-    """The chain that `f` is when traced, or None. The caller checks its first value against f itself."""
+    """Trace `f` and return its chain, or None. The caller compares the first value with f's own.
+
+    A trace shows one path through the code: a field that branches on its input, or was changed since, reads as a chain
+    that it is not.
+    """
     try:
         if f not in _KNOWN:
             _KNOWN[f] = _trace(f)
@@ -79,13 +83,13 @@ def find_chain(f: Field) -> Chain | None:
 
 
 def forget_chain(f: Field) -> None:
-    """`f` no longer computes what was traced; do not try again."""
+    """Remember that `f` is no chain: it no longer computes what was traced."""
     with contextlib.suppress(TypeError):
         _KNOWN[f] = None
 
 
 class _Reader(fx.Tracer):
-    """Records linear layers and activations as single nodes, wherever `f` got them from."""
+    """Records linear layers and activations as single nodes, whether `f` owns them or closes over them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +182,7 @@ def _activation(node: fx.Node, module: nn.Module | None) -> int | None:
 
 
 def _time_row(node: fx.Node, t: fx.Node, y: fx.Node, width: int) -> int | None:
-    """For cat([y, t[:, None]], -1), or with t first: the row of t."""
+    """Return the row of t in cat([y, t[:, None]], -1), or in the same with t first; None for anything else."""
     if node.op != "call_function" or node.target not in (torch.cat, torch.concat):
         return None
     parts = node.args[0]
@@ -191,7 +195,7 @@ def _time_row(node: fx.Node, t: fx.Node, y: fx.Node, width: int) -> int | None:
 
 
 def _is_column(node: object, t: fx.Node) -> bool:
-    """t[:, None], t.unsqueeze(-1) or t.unsqueeze(1)."""
+    """Recognise t[:, None], t.unsqueeze(-1) and t.unsqueeze(1)."""
     if not isinstance(node, fx.Node) or not node.args or node.args[0] is not t:
         return False
     if node.op == "call_function" and node.target is operator.getitem:

@@ -1,6 +1,6 @@
-"""torchdiffeq's signature on our solvers: a torchdiffeq user changes one import.
+"""Offer torchdiffeq's signature on our solvers, so that its users change one import.
 
-The whole state is one sample here, as it is there: one step size for all of it, and `f` is given a scalar time.
+The whole state is one sample, as in torchdiffeq: it has one step size, and `f` receives a scalar time.
 Users who want a step per sample, statistics and outcomes call `homeostat.ode.odeint`.
 """
 
@@ -20,6 +20,7 @@ from homeostat.ode.tableau import Tableau
 State = Tensor | tuple[Tensor, ...]
 TheirField = Callable[[Tensor, Any], Any]
 
+# torchdiffeq's rk4 is the 3/8 rule, ours the classical method: its users get the numbers that they know.
 _RK4 = Tableau(
     name="rk4 (3/8 rule)",
     order=4,
@@ -67,9 +68,9 @@ def odeint_adjoint(
     options: Mapping[str, Any] | None = None,
     adjoint_params: Sequence[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with gradients by a solve backwards in time.
+    """Solve as `odeint` does; compute gradients by a solve backwards in time.
 
-    Parameters are found in `func` whether it is a module or not, so `adjoint_params` has nothing to add.
+    The parameters of `func` are found whether it is a module or not, so `adjoint_params` adds nothing.
     """
     del adjoint_params
     return _solve(func, y0, t, rtol, atol, method, options, "adjoint")
@@ -139,7 +140,7 @@ def _carried(rtol: float, dtype: torch.dtype) -> float:
 
 
 def _read_options(options: dict[str, Any], *, adaptive: bool) -> dict[str, Any]:
-    """The options that have a meaning here; others are errors, since ignoring them would change results silently."""
+    """Translate the options that have a meaning here; refuse others, because ignoring them would change results."""
     names = {"max_num_steps": "max_steps"} if adaptive else {"step_size": "step_size"}
     unknown = sorted(set(options) - set(names))
     if unknown:

@@ -1,7 +1,7 @@
-"""The adaptive step through torch.compile, for fields that the native kernel cannot solve.
+"""Run the adaptive step through torch.compile, for fields that the native kernel cannot solve.
 
-Asked for, never switched on in mid-run: compiled and plain arithmetic round differently, and a choice that depended
-on elapsed time would break the promise that a resumed run is equal bit for bit.
+Only `backend="compiled"` switches it on, and never in mid-run: compiled and plain arithmetic round differently, and a
+choice that depended on elapsed time would break the promise that a resumed run is equal bit for bit.
 """
 
 import functools
@@ -16,7 +16,7 @@ _LOG = logging.getLogger("homeostat.ode")
 
 
 def choose_step(backend: str, adaptive: bool, why_not_native: str) -> tuple[Iterate, str]:
-    """The trial step and a sentence on how it runs."""
+    """Return the trial step and a sentence on how it runs."""
     if backend == "compiled" and adaptive:
         obstacle = compiler_obstacle()
         if not obstacle:
@@ -28,7 +28,7 @@ def choose_step(backend: str, adaptive: bool, why_not_native: str) -> tuple[Iter
 
 @functools.cache
 def compiler_obstacle() -> str:
-    """Why torch.compile does not work here; empty if it does. Tried once."""
+    """Say why torch.compile does not work here, or return an empty text; one trial answers for the process."""
 
     def probe(x: Tensor) -> Tensor:
         return x.sin() + 1

@@ -1,4 +1,8 @@
-"""How long the next step may be: PID control of the error (Soderlind 2003), and the first step by Hairer's rule."""
+"""Choose the length of each step: PID control of the error, and a rule for the first step.
+
+The control is that of Soderlind 2003 (ACM Transactions on Mathematical Software 29:1); the rule is that of Hairer,
+Norsett and Wanner, Solving Ordinary Differential Equations I, section II.4.
+"""
 
 from dataclasses import dataclass
 
@@ -15,6 +19,7 @@ class Controller:
 
     rtol: float = 1e-4
     atol: float = 1e-6
+    # These three are torchdiffeq's (safety, dfactor, ifactor).
     safety: float = 0.9
     min_factor: float = 0.2
     max_factor: float = 10.0
@@ -33,12 +38,16 @@ class Controller:
             )
 
     def norm(self, error: Tensor, y0: Tensor, y1: Tensor) -> Tensor:
-        """Root mean square of error / tolerance, per sample."""
+        """Return the root mean square of error / tolerance, per sample."""
         tolerance = self.atol + self.rtol * torch.maximum(y0.abs(), y1.abs())
         return (error / tolerance).reshape(len(error), -1).square().mean(1).sqrt()
 
     def factor(self, norms: tuple[Tensor, Tensor, Tensor], order: int) -> Tensor:
-        """By how much to stretch the step, from the error norms of this step and of the two accepted before."""
+        """Return the ratio of next step to this one, from the error norms of this step and of the two before it.
+
+        The error estimate of a pair grows as step^order, so an integral gain of 1 alone is the textbook exponent.
+        """
+        # A norm of zero (a linear field, an exact step) would make the factor infinite.
         now, before, earlier = (norm.clamp_min(1e-10) for norm in norms)
         gains = (self.p + self.i + self.d, -(self.p + 2 * self.d), self.d)
         exponents = [-gain / order for gain in gains]
@@ -54,7 +63,11 @@ class Controller:
 def first_step(
     controller: Controller, tableau: Tableau, f: Field, t: Tensor, y: Tensor, slope: Tensor, span: Tensor
 ) -> Tensor:
-    """Hairer, Norsett, Wanner, Solving ODEs I, II.4: signed first steps, at most `span`. One evaluation."""
+    """Return signed first steps, at most `span`, at the price of one evaluation.
+
+    The constants are those of Hairer, Norsett and Wanner (section II.4, starting step size). A second derivative is
+    estimated over a short Euler step; the step h solves h^(order + 1) times the larger derivative = 0.01.
+    """
     scale = controller.atol + controller.rtol * y.abs()
 
     def size(x: Tensor) -> Tensor:

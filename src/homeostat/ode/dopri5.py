@@ -1,4 +1,4 @@
-"""The 5(4) pair of Dormand and Prince, with the fourth-order dense output of Hairer, Norsett and Wanner."""
+"""The 5(4) pair of Dormand and Prince carries the fourth-order dense output of Hairer, Norsett and Wanner."""
 
 from homeostat.ode.tableau import Tableau
 
@@ -17,7 +17,7 @@ _D = (
 
 
 def _quartic() -> tuple[tuple[float, ...], ...]:
-    """Coefficients of theta..theta^4 of the cubic Hermite plus theta^2 (1 - theta)^2 times the correction."""
+    """Return coefficients of theta..theta^4: the cubic Hermite plus theta^2 (1 - theta)^2 times the correction."""
     hermite = [[0.0, 3 * b, -2 * b, 0.0] for b in (*_B, 0.0)]
     for power, (first, last) in enumerate(((1.0, 0.0), (-2.0, -1.0), (1.0, 1.0))):
         hermite[0][power] += first

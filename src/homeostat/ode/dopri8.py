@@ -1,4 +1,4 @@
-"""The 8(7) pair of Dormand and Prince with thirteen stages: for tight tolerances in double precision."""
+"""The 8(7) pair of Prince and Dormand, with thirteen stages, serves tight tolerances in double precision."""
 
 from homeostat.ode.tableau import Tableau
 

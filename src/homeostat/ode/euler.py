@@ -1,4 +1,4 @@
-"""The explicit Euler method."""
+"""The explicit Euler method takes fixed steps of first order."""
 
 from homeostat.ode.tableau import Tableau
 

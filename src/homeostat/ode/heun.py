@@ -1,4 +1,4 @@
-"""Heun's method with the Euler step embedded: the cheapest method that estimates its error."""
+"""Heun's method embeds the Euler step: it is the cheapest method that estimates its error."""
 
 from homeostat.ode.tableau import Tableau
 

@@ -1,4 +1,4 @@
-"""`odeint`: solve a batch of initial value problems, each sample on its own times with its own steps."""
+"""Solve a batch of initial value problems with `odeint`; each sample has its own times and its own steps."""
 
 import functools
 import logging
@@ -134,7 +134,7 @@ def _choose_steps(
     step_size: float | None,
     controller: Controller | None,
 ) -> Controller | None:
-    """The error control, or None for fixed steps; raises for settings that would be dead."""
+    """Return the error control, or None for fixed steps; refuse settings that would do nothing."""
     tolerances = {"rtol": rtol, "atol": atol, "controller": controller}
     given = [name for name, value in tolerances.items() if value is not None]
     if step_size is not None and not (step_size > 0 and math.isfinite(step_size)):

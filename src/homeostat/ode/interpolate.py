@@ -1,4 +1,4 @@
-"""States at the observation times, from the steps that passed over them."""
+"""Interpolate the states at the observation times from the steps that passed over them."""
 
 import torch
 from torch import Tensor
@@ -10,17 +10,17 @@ from homeostat.ode.times import Times
 
 
 def observe(tableau: Tableau, times: Times, strides: list[Stride], landed: bool) -> tuple[Tensor, Tensor]:
-    """States (B, T, ...) at the times that the strides cover, and where they cover them (B, T).
+    """Return states (B, T, ...) at the observation times, and a mask (B, T) of the times that the strides cover.
 
-    `landed`: every observation is the end of a step, so nothing is interpolated. Times at or before the start
+    With `landed` every observation is the end of a step, and nothing is interpolated. Times at or before the start
     of the strides, and beyond their end, are not covered.
     """
     sign = times.direction[:, None]
     ends = torch.stack([stride.t1.detach() for stride in strides], dim=1) * sign
-    asked = times.t.detach() * sign
+    increasing = times.t.detach() * sign
     begin = strides[0].t0.detach()[:, None] * sign
-    index = torch.searchsorted(ends.contiguous(), asked.contiguous())
-    covered = (asked > begin) & (index < len(strides))
+    index = torch.searchsorted(ends.contiguous(), increasing.contiguous())
+    covered = (increasing > begin) & (index < len(strides))
     index = index.clamp_max(len(strides) - 1).T
     rows = torch.arange(index.shape[1], device=index.device)
 
@@ -43,7 +43,7 @@ def observe(tableau: Tableau, times: Times, strides: list[Stride], landed: bool)
 
 
 def _polynomial(coefficients: tuple[float, ...], theta: Tensor) -> Tensor:
-    """Sum of coefficient k times theta^(k + 1), by Horner's rule."""
+    """Sum coefficient k times theta^(k + 1) by Horner's rule."""
     total = torch.full_like(theta, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         total = total * theta + coefficient

@@ -1,4 +1,4 @@
-"""The march of a batch through time: every sample with its own step, all samples in one evaluation of the field."""
+"""March a batch through time: every sample has its own step, and one evaluation of the field serves all samples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from homeostat.ode.times import Times, divide
 
 
 class Position(NamedTuple):
-    """Where every sample stands: all that one trial step changes."""
+    """The place of every sample, and all else that one trial step changes."""
 
     t: Tensor
     y: Tensor
@@ -46,7 +46,7 @@ class Stride(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class March:
-    """What stays fixed during a solve. `controller` None: fixed steps."""
+    """The settings of a solve. A `controller` of None means fixed steps."""
 
     tableau: Tableau
     controller: Controller | None
@@ -63,7 +63,7 @@ class March:
         return self.controller is None and self.step_size is None
 
     def grid(self) -> Tensor:
-        """Ends of the fixed steps (B, G): equal steps over each span or leg of it, or the observation times."""
+        """Return the ends of the fixed steps (B, G): equal steps over each span or its legs, or the observations."""
         times = self.times
         if self.step_size is None:
             return times.t
@@ -72,12 +72,12 @@ class March:
 
 
 def _finite(x: Tensor) -> Tensor:
-    """Which samples are finite in every component."""
+    """Mark the samples that are finite in every component."""
     return torch.isfinite(x.detach()).reshape(len(x), -1).all(dim=1)
 
 
 def start(f: Field, y0: Tensor, march: March) -> Position:
-    """Every sample at its first time, with its first slope and, under adaptive control, its first step."""
+    """Place every sample at its first time, with its first slope and, under adaptive control, its first step."""
     times = march.times
     slope = first_slope(f, times.start, y0)
     broken = ~_finite(slope)
@@ -94,10 +94,10 @@ def start(f: Field, y0: Tensor, march: March) -> Position:
 
 
 def _step_aside(f: Field, t: Tensor, y: Tensor, broken: Tensor) -> tuple[Tensor, Tensor]:
-    """States and slopes in which broken samples stand where a healthy one starts.
+    """Move broken samples to the start of a healthy one; return states and slopes.
 
-    Where they are, every evaluation of the batch would be infinite in their rows, and zero times infinity is NaN
-    in the gradient of all that the samples share.
+    Left where they are, they would make every evaluation infinite in their rows, and zero times infinity is NaN in
+    the gradient of all that the samples share.
     """
     healthy = int((~broken).int().argmax())
     y = torch.where(per_sample(broken, y).bool(), y[healthy].detach(), y)
@@ -106,7 +106,7 @@ def _step_aside(f: Field, t: Tensor, y: Tensor, broken: Tensor) -> tuple[Tensor,
 
 
 def first_slope(f: Field, t: Tensor, y: Tensor) -> Tensor:
-    """f(t, y), checked to be a derivative of `y`."""
+    """Return f(t, y) after a check that it has the type and shape of a derivative of `y`."""
     slope = f(t, y)
     if not isinstance(slope, Tensor):
         raise TypeError(
@@ -119,8 +119,7 @@ def first_slope(f: Field, t: Tensor, y: Tensor) -> Tensor:
         )
     if slope.dtype != y.dtype:
         raise TypeError(
-            f"f returned {slope.dtype} for a state of {y.dtype}; convert the field's parameters or y0, "
-            "so that both agree."
+            f"f returned {slope.dtype} for a state of {y.dtype}; convert the field's parameters or y0 to agree."
         )
     return slope
 
@@ -143,6 +142,7 @@ def _standing(t: Tensor, y: Tensor, slope: Tensor, h: Tensor) -> Position:
 
 
 def to_stats(march: March, position: Position) -> Stats:
+    # The first slope, and the one that the rule for the first step needs.
     first = 1 if march.controller is None else 2
     counted = first + len(march.tableau.b) * (position.accepted + position.rejected)
     return Stats(
@@ -159,7 +159,7 @@ Iterate = Callable[[Field, March, Tensor, Position], tuple[Position, Stride, Ten
 
 
 def stops(march: March, position: Position) -> Tensor:
-    """The time that no step may pass: the sample's end, or its next observation for methods that land on them."""
+    """Return the time that no step may pass: the sample's end, or the next observation if the method lands on it."""
     times = march.times
     if not march.tableau.lands_on_times:
         return times.end
@@ -169,7 +169,7 @@ def stops(march: March, position: Position) -> Tensor:
 
 
 def iterate(f: Field, march: March, stop: Tensor, position: Position) -> tuple[Position, Stride, Tensor]:
-    """One adaptive trial step of every sample that is on its way; also whether all trials were finite."""
+    """Try one adaptive step of every sample that is on its way; mark the samples whose trial was finite."""
     controller = march.controller
     assert controller is not None
     t, y, slope = position.t, position.y, position.slope
@@ -228,7 +228,7 @@ def iterate(f: Field, march: March, stop: Tensor, position: Position) -> tuple[P
 def march_adaptive(
     f: Field, march: March, position: Position, limit: int, step: Iterate = iterate
 ) -> tuple[Position, list[Stride]]:
-    """Trial steps until every sample has ended, at most `limit` of them."""
+    """Try steps until every sample has ended, at most `limit` of them."""
     strides: list[Stride] = []
     # On an accelerator, asking "is anyone left?" stalls the queue: ask every few steps, since a sample that
     # has ended stands still.
@@ -257,7 +257,7 @@ def march_adaptive(
 
 
 def _merge(after: Position, stride: Stride, finite: Tensor) -> Position:
-    """The bookkeeping of the first trial with the states of the second, whose graph is finite."""
+    """Join the bookkeeping of the first trial to the states of the second, whose graph is finite."""
     moved = per_sample(after.t != stride.t0, stride.y0).bool()
     return after._replace(
         t=torch.where(finite, stride.t1, stride.t0),
@@ -267,7 +267,7 @@ def _merge(after: Position, stride: Stride, finite: Tensor) -> Position:
 
 
 def march_fixed(f: Field, march: March, position: Position, grid: Tensor) -> tuple[Position, list[Stride]]:
-    """Fixed steps to the columns of `grid`, one after the other; a sample that leaves the finite stands still."""
+    """Step to the columns of `grid`, one after the other; a sample that becomes infinite or NaN stands still."""
     strides = []
     for column in grid.unbind(1):
         t, y = position.t, position.y
@@ -278,7 +278,7 @@ def march_fixed(f: Field, march: March, position: Position, grid: Tensor) -> tup
         finite = _finite(step.y1.detach() + step.slopes[-1].detach())
         broken = (position.result < 0) & ~finite
         if bool(broken.any()):
-            # Taken again without them, because zero times NaN is NaN in the gradient.
+            # Take the step again without them, because zero times NaN is NaN in the gradient.
             h = torch.where(broken, torch.zeros_like(h), h)
             step = take_step(march.tableau, f, t, y, h, position.slope)
         result = torch.where(broken, int(Result.NONFINITE), position.result)

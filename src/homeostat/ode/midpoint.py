@@ -1,4 +1,4 @@
-"""The explicit midpoint method."""
+"""The explicit midpoint method takes fixed steps of second order."""
 
 from homeostat.ode.tableau import Tableau
 

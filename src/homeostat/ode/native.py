@@ -1,4 +1,4 @@
-"""The native kernel: when it applies, how it is called, and its gradient."""
+"""Call the native kernel where it applies, and make its gradient a node of torch's graph."""
 
 import ctypes
 import functools
@@ -41,7 +41,7 @@ class _Problem(ctypes.Structure):
 
 
 def try_native(f: Field, y0: Tensor, march: March, gradient: str, backend: str) -> Solution | str:
-    """The solution by the native kernel, or the reason why it does not apply."""
+    """Solve by the native kernel, or return the reason why it does not apply."""
     if backend not in ("auto", "native"):
         return f"backend={backend!r} was asked for"
     outcome = _attempt(f, y0, march, gradient)
@@ -102,7 +102,7 @@ def _chain_obstacle(chain: Chain, y0: Tensor) -> str:
 
 
 def _solve(library: Library, chain: Chain, f: Field, y0: Tensor, march: March) -> Solution | None:
-    """None where the kernel's first slope is not the field's: the field has changed since it was read."""
+    """Return None where the kernel's first slope is not the field's: the field has changed since it was read."""
     # A sample with an empty span is never evaluated by the kernel.
     probe = int((march.times.end != march.times.start).int().argmax())
     with torch.no_grad():
@@ -129,7 +129,7 @@ def _solve(library: Library, chain: Chain, f: Field, y0: Tensor, march: March) -
 
 
 class _Call:
-    """One solve's arguments and results outside autograd, and the tape until the gradient has been pulled."""
+    """The arguments and results of one solve outside autograd, and its tape until the gradient is pulled."""
 
     def __init__(self, library: Library, chain: Chain, march: March, probe: int) -> None:
         batch = len(march.times.t)
@@ -185,13 +185,13 @@ class _Call:
         self.tape = self.library.handle.homeostat_solve(ctypes.byref(problem))
         if exhausted:
             raise MemoryError(
-                f"The steps of {len(ys)} samples do not fit into memory. Solve fewer at once, or use "
-                "gradient='checkpoint'."
+                f"The steps of {len(ys)} samples do not fit into memory. "
+                "Solve fewer at once, or use gradient='checkpoint'."
             )
         return ys
 
     def pull(self, grad_ys: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Gradients of y0 and of the chain's parameters."""
+        """Return the gradients of y0 and of the chain's parameters."""
         grad_ys = grad_ys.contiguous()
         grad_y0 = torch.zeros(len(grad_ys), grad_ys.shape[2])
         gradients = [
@@ -238,7 +238,7 @@ class _Kernel(torch.autograd.Function):
 
 @functools.cache
 def _tables(tableau: Tableau) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-    """The tableau as the kernel reads it: one row per slope, the last row being the step itself."""
+    """Lay the tableau out as the kernel reads it: one row per slope, the last row being the step itself."""
     stages = len(tableau.b)
     a = torch.zeros(stages + 1, stages + 1, dtype=torch.double)
     for index, row in enumerate((*tableau.a, tableau.b), start=1):

@@ -1,4 +1,4 @@
-"""What a solve returns: states, what they cost, and for each sample whether they can be trusted."""
+"""A solution holds states, their cost, and an outcome per sample: a failure is a value that carries its sentence."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,7 +12,7 @@ class SolverError(RuntimeError):
 
 
 class StartError(SolverError, ValueError):
-    """A sample cannot be solved from its state, which is no number."""
+    """A sample cannot be solved, because its first state is not finite."""
 
 
 class Result(IntEnum):
@@ -63,10 +63,10 @@ class Solution:
     result: Tensor
     """A `Result` per sample, as integers (B,)."""
     method: str
-    """How it was solved and why, in one sentence."""
+    """One sentence on which solver ran and why."""
 
     def require_ok(self) -> "Solution":
-        """This solution, or a SolverError that names the samples that failed."""
+        """Return this solution, or raise a SolverError that names the samples that failed."""
         failed = torch.nonzero(self.result).flatten().tolist()
         if not failed:
             return self

@@ -1,4 +1,4 @@
-"""The classical fourth-order method, for fixed steps."""
+"""The classical Runge-Kutta method takes fixed steps of fourth order."""
 
 from homeostat.ode.tableau import Tableau
 

@@ -1,4 +1,4 @@
-"""One Runge-Kutta step for a batch in which every sample has its own time and step."""
+"""Take one Runge-Kutta step of a batch in which every sample has its own time and step."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -50,12 +50,12 @@ class Step(NamedTuple):
 
 
 def per_sample(values: Tensor, state: Tensor) -> Tensor:
-    """Values (B,) shaped and typed to multiply a state (B, ...)."""
+    """Shape and type values (B,) so that they multiply a state (B, ...)."""
     return values.to(state.dtype).reshape(-1, *(1,) * (state.dim() - 1))
 
 
 def take_step(tableau: Tableau, f: Field, t: Tensor, y: Tensor, h: Tensor, slope: Tensor) -> Step:
-    """The step from `y` at `t` over `h`, given the slope at its start."""
+    """Step from `y` at `t` over `h`, with the slope at the start already known."""
     width = per_sample(h, y)
     slopes = [slope]
     for node, row in zip(tableau.c[1:], tableau.a, strict=True):
@@ -67,7 +67,7 @@ def take_step(tableau: Tableau, f: Field, t: Tensor, y: Tensor, h: Tensor, slope
 
 
 def weighted(weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
-    """The sum of weight x slope, without a pass over the slopes whose weight is zero."""
+    """Sum weight x slope, without a pass over the slopes whose weight is zero."""
     terms = [(w, k) for w, k in zip(weights, slopes, strict=True) if w]
     (w0, k0), *rest = terms
     total = k0 if w0 == 1.0 else k0 * w0

@@ -1,4 +1,4 @@
-"""What distinguishes one Runge-Kutta method from another: a table of numbers that checks itself."""
+"""A tableau is the table of numbers that makes one Runge-Kutta method differ from another; it checks itself."""
 
 import math
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Tableau:
             ends = [math.fsum(row) for row in self.dense]
             gap = max(abs(end - b) for end, b in zip(ends, (*self.b, 0.0), strict=True))
             self._require(gap < 1e-7, f"dense output misses the step's end by {gap:.1e}")
-        # The quadrature conditions catch a mistyped weight or node; tests observe the full order.
+        # The quadrature conditions (B(p) of Butcher 1964) catch a mistyped weight or node; tests observe the order.
         for power in range(1, self.order + 1):
             total = math.fsum(b * c ** (power - 1) for b, c in zip(self.b, self.c, strict=True))
             self._require(abs(total - 1 / power) < 1e-9, f"sum of b c^{power - 1} is {total}, not 1/{power}")
@@ -56,7 +56,7 @@ class Tableau:
 
     @property
     def c(self) -> Row:
-        """Nodes: the time of each stage within the step, from the row sums of `a`."""
+        """Return the nodes: the time of each stage within the step, from the row sums of `a`."""
         return (0.0, *(math.fsum(row) for row in self.a))
 
     @property
@@ -65,10 +65,11 @@ class Tableau:
 
     @property
     def interpolant(self) -> tuple[Row, ...]:
-        """Dense-output coefficients, one row per stage and one for the end slope."""
+        """Return the dense-output coefficients, one row per stage and one for the end slope."""
         if self.dense is not None:
             return self.dense
-        # Cubic Hermite through both ends with both slopes: (3 theta^2 - 2 theta^3) of the step, plus slopes.
+        # Cubic Hermite through both ends with both slopes (Hairer, Norsett, Wanner, Solving ODEs I, II.6):
+        # (3 theta^2 - 2 theta^3) of the step, plus slopes.
         rows = [(0.0, 3 * b, -2 * b) for b in self.b]
         first = (rows[0][0] + 1.0, rows[0][1] - 2.0, rows[0][2] + 1.0)
         return (first, *rows[1:], (0.0, -1.0, 1.0))

@@ -1,4 +1,4 @@
-"""When each sample starts, is observed and ends, checked once at the border."""
+"""Check once, at the border, the times at which each sample starts, is observed and ends."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Times:
 
 
 def read_times(t: Tensor, y0: Tensor, mask: Tensor | None) -> Times:
-    """Times of every sample from `t` of shape (T,) or (B, T); raises ValueError for what cannot be a time grid."""
+    """Read the times of every sample from `t` of shape (T,) or (B, T); refuse what cannot be a time grid."""
     if not isinstance(t, Tensor):
         raise TypeError(f"t is {type(t).__name__}; times must be a tensor (torch.tensor(t)).")
     if t.dtype not in (torch.float32, torch.float64):
@@ -95,7 +95,10 @@ def _require_monotone(t: Tensor) -> None:
 
 
 def divide(legs: Tensor, step_size: float) -> Tensor:
-    """Each leg between two columns of `legs` cut into equal steps no longer than `step_size`; rows end at their end."""
+    """Cut each leg, between two columns of `legs`, into equal steps no longer than `step_size`.
+
+    Rows with fewer steps than the longest repeat their end.
+    """
     gaps = legs.detach().diff(dim=1)
     counts = (gaps.abs() / step_size - 1e-6).ceil().long().maximum((gaps != 0).long())
     done = counts.cumsum(dim=1)

@@ -1,4 +1,4 @@
-"""The 5(4) pair of Tsitouras: the default, a little more accurate per evaluation than dopri5."""
+"""The 5(4) pair of Tsitouras is the default: it is a little more accurate per evaluation than dopri5."""
 
 from homeostat.ode.tableau import Tableau
 
@@ -14,7 +14,7 @@ def _times(p: Polynomial, q: Polynomial) -> Polynomial:
 
 
 def _quartic(scale: float, p: Polynomial, q: Polynomial) -> Polynomial:
-    """Coefficients of theta..theta^4 of scale * p * q, both given from the constant upwards."""
+    """Return the coefficients of theta..theta^4 of scale * p * q; p and q begin with their constants."""
     return tuple(scale * x for x in _times(p, q)[1:])
 
 

@@ -1,4 +1,4 @@
-"""Gradients through the steps themselves: all of them kept, or recomputed in segments that grow."""
+"""Differentiate through the steps themselves: keep all of them, or recompute them in segments that grow."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from homeostat.ode.solver import Field
 
 
 def unroll(f: Field, march: March, y0: Tensor, gradient: str, step: Iterate, method: str) -> Solution:
-    """March to the end and observe on the way; `gradient` "checkpoint" keeps only what segments start from."""
+    """March to the end and observe on the way; `gradient` "checkpoint" keeps only the starts of segments."""
     position = start(f, y0, march)
     grid = march.grid()[:, 1:] if march.controller is None else None
     ys, unseen = _before_the_first_step(march, y0)
@@ -55,7 +55,7 @@ def unroll(f: Field, march: March, y0: Tensor, gradient: str, step: Iterate, met
 def _segment(
     f: Field, march: March, step: Iterate, limit: int, grid: Tensor | None, *tensors: Tensor
 ) -> tuple[Tensor, ...]:
-    """At most `limit` steps, or those along `grid`, and what they observe, as a function of tensors alone."""
+    """Take at most `limit` steps, or those along `grid`, and observe; checkpoint needs a function of tensors."""
     position = Position(*tensors)
     if grid is None:
         position, strides = march_adaptive(f, march, position, limit, step)
@@ -69,24 +69,29 @@ def _segment(
 
 
 def _segment_lengths(gradient: str) -> Iterator[int]:
-    """One endless segment, or lengths 4, 8, 12, ...: n of them cover 2 n^2 steps, so both memories grow as a root."""
+    """Yield one endless length, or 4, 8, 12, ... for checkpoints.
+
+    n such segments cover 2 n^2 steps, so both the starts that are kept and the longest segment that is recomputed
+    grow as the square root of the steps (Chen, Xu, Zhang and Guestrin 2016, arXiv:1604.06174), and their number need
+    not be known before.
+    """
     return (4 * index for index in count(1)) if gradient == "checkpoint" else iter([sys.maxsize])
 
 
 def _judge_fixed(position: Position) -> Position:
-    """Who was not stopped on the way has arrived."""
+    """Mark as arrived every sample that was not stopped on the way."""
     return position._replace(result=torch.where(position.result < 0, int(Result.OK), position.result))
 
 
 def _before_the_first_step(march: March, y0: Tensor) -> tuple[Tensor, Tensor]:
-    """y0 at the times that are the start; elsewhere y0 too, but still unseen."""
+    """Return y0 at every time, and a mask of the times that are not the start and so are unseen yet."""
     times = march.times
     ys = y0[:, None].expand(len(y0), times.t.shape[1], *y0.shape[1:])
     return ys, times.t != times.start[:, None]
 
 
 def _finish(ys: Tensor, unseen: Tensor, march: March) -> Tensor:
-    """Zeros where there is no observation, NaN where the solve did not arrive."""
+    """Put zeros where there is no observation, and NaN where the solve did not arrive."""
     mask = march.times.mask
     if bool(mask.all()) and not bool(unseen.any()):
         return ys

@@ -12,7 +12,7 @@ from homeostat.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:  # a recipe is described without torch or polars being loaded
     from homeostat.audits.base import Case
     from homeostat.data.blueprint import Blueprint
-    from homeostat.data.store import Store
+    from homeostat.data.store import Explanation, Store
     from homeostat.evaluate.predictions import Predictions
     from homeostat.methods.method import Plan
     from homeostat.run import Run
@@ -59,11 +59,19 @@ class Recipe(Generic[C]):
             raise ConfigError(f"Recipe {self.name} has no preset {name!r}.{did_you_mean(name, self.presets)}")
         return self.presets[name]()
 
-    def train(self, config: C, run: Run, store: Store) -> None:
+    def prepare(self, config: C, raw: Path, stores: Path) -> Store:
+        """Build the store of these data in the folder of stores; an unchanged one is found again."""
+        return self.blueprint(config, raw).build(stores)
+
+    def explain(self, config: C, raw: Path, stores: Path) -> Explanation:
+        """Say whether `prepare` would reuse a store, and why. Reads only."""
+        return self.blueprint(config, raw).explain(stores)
+
+    def train(self, config: C, run: Run, store: Store, plan: Plan[Any] | None = None) -> None:
         """Train everything that is not trained yet, predict, and write what stands beside the predictions."""
         from homeostat.methods.crossfit import carry_out  # loads torch, which a description does not need
 
         with run.active():
-            carry_out(self.plan(config, run, store), run)
+            carry_out(self.plan(config, run, store) if plan is None else plan, run)
             if self.finish is not None:
                 self.finish(config, run, store)

@@ -1,11 +1,10 @@
-"""How does a run become one page? Reads the folder, writes report.html: one file, no script, no request."""
+"""The report of a run: report.html, made from its folder alone. One file, no script, no request."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from homeostat.errors import unwritable
+from homeostat.files import replacing
 from homeostat.report import findings, sections
 from homeostat.report.collect import collect
 from homeostat.report.opening import opening
@@ -28,20 +27,15 @@ PARTS = (
 
 
 def write(folder: Path) -> Path:
-    """Writes the report of a run folder and returns where it is."""
-    path = Run(folder).report_file
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = render(folder)
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise unwritable(error, path) from error
+    """Write the report of a run folder and return its path."""
+    path, text = Run(folder).report_file, render(folder)
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
     return path
 
 
 def render(folder: Path) -> str:
+    """Return the report of a run folder as HTML."""
     run = collect(folder)
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     body = "".join(part(run) for part in PARTS)

@@ -1,4 +1,4 @@
-"""What audits may try their laws on: the first split's first network, its volumes, its loss and its donors."""
+"""The first network of the first split, with its volumes, loss and donors, for audits to try their laws on."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from homeostat.config import to_plain
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.engine import checkup
-from homeostat.recipes.cell import learn, protocol
+from homeostat.recipes.cell import learn
+from homeostat.recipes.cell.cohort import Volumes, protocol_of
 from homeostat.recipes.cell.config import Config
-from homeostat.recipes.cell.learn import Batch, Lesson
+from homeostat.recipes.cell.learn import Batch
 from homeostat.run import Run
 
 
 def case(config: Config, run: Run, store: Store) -> Case:
     """The untrained network of the first split."""
-    name, _ = protocol.choose(config, store)
-    splits = next(iter(protocol.splits(config, store, name).values()))
-    ids = [str(volume) for volume in store["volume"]]
-    rows = {part: np.sort(splits.rows(ids, part)) for part in ("train", "valid", "test")}
-    lesson = Lesson(store=store, train=rows["train"], valid=rows["valid"])
-    task = learn.make_task(config, lesson, config.fit.seed)
-    place = {identity: row for row, identity in enumerate(ids)}
-    labels = {part: label(store, rows[part]) for part in ("valid", "test") if len(rows[part])}
+    volumes = Volumes(store)
+    splits = next(iter(protocol_of(config, volumes).splits.values()))
+    rows = volumes.of(splits)
+    task = learn.make_task(config, rows, config.fit.seed)
+    place = {identity: row for row, identity in enumerate(volumes.ids)}
+    labels = {
+        part: label(store, volumes.rows(ids)) for part in ("valid", "test") if (ids := splits.part(part))
+    }
     return Case(
         name="cell network",
         model=task.model,
@@ -37,12 +38,12 @@ def case(config: Config, run: Run, store: Store) -> Case:
         predict=probability,
         augment=task.batches.augment,
         # Of the rows as they are shown: balanced, the rarer class comes round again.
-        start=implied(label(store, learn.places(config, lesson)), "binary"),
+        start=implied(label(store, learn.places(config, rows)), "binary"),
         start_term="bce",
-        targets=label(store, rows["train"]),
+        targets=label(store, rows.train),
         labels=labels,
         splits=splits,
-        subjects=dict(zip(ids, protocol.subjects_of(store), strict=True)),
+        subjects=dict(zip(volumes.ids, volumes.groups, strict=True)),
         content=lambda identity: np.asarray(store["voxels"][place[identity]]).tobytes(),
         fitted=tuple(fitted(config, store)),
         config=to_plain(config),
@@ -72,5 +73,5 @@ def fitted(config: Config, store: Store) -> list[Fitted]:
 
 def probability(model: nn.Module, batch: Batch) -> Tensor:
     """(B, 1)"""
-    told: Tensor = model(batch.volume).float().sigmoid()[:, None]
-    return told
+    outputs: Tensor = model(batch.volume).float().sigmoid()[:, None]
+    return outputs

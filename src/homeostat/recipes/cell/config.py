@@ -1,4 +1,4 @@
-"""Which choices does the cell recipe offer, and which values train well on some thousand volumes?"""
+"""The choices of the cell recipe, with values that train well on some thousand volumes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.errors import ConfigError
+from homeostat.methods.protocol import Choice
 from homeostat.recipes.cell.augment import AugmentConfig
 from homeostat.recipes.cell.model import NetworkConfig
 from homeostat.recipes.cell.prepare import Preparation
 
-Protocol = Literal["auto", "official", "leave-one-out", "folds"]
 Light = Literal["decay", "photons", "decay+photons"]
 
 SETTINGS = Settings(
@@ -27,9 +27,10 @@ SETTINGS = Settings(
 class Config:
     """Volumes into two classes: cells by their fluorescence decay, organs by their shape."""
 
-    protocol: Protocol = "auto"
+    protocol: Choice = "auto"
     """official: the split of the data; leave-one-out: each donor is tested by a model that never saw it; folds:
-    grouped k-fold. auto: official where there is one, leave-one-out from 3 to 12 donors, folds otherwise."""
+    grouped k-fold; by-subject: donors are dealt once. auto: official where there is one, leave-one-out from 3 to
+    12 donors, folds otherwise."""
     held_out: tuple[str, ...] = ()
     """leave-one-out: only these donors are tested. Empty: each in turn, because one donor can be a lucky one."""
     folds: int = 5
@@ -52,7 +53,7 @@ class Config:
     """Symmetric views whose mean probability is predicted; 1 looks once."""
     light: Light = "decay"
     """What is seen of photon counts: relative to the cell's own brightness, their logarithm, or both."""
-    yardstick: bool = True
+    yardsticks: bool = True
     """Also score a logistic regression on a few plain measures of the volumes."""
     split_seed: int = 0
     """Deals groups to folds and validation."""

@@ -1,8 +1,8 @@
-"""How is one network fitted to one split, and what does it say about other volumes?"""
+"""The task of a network: volumes of a store, changed at random, and the cross-entropy of their classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,17 +11,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
-from homeostat import guards
 from homeostat.data.batches import Batches, Indices
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
-from homeostat.engine.fit import fit
+from homeostat.engine.settings import Settings
 from homeostat.errors import DataError
 from homeostat.recipes.cell import augment
 from homeostat.recipes.cell.augment import Turns
 from homeostat.recipes.cell.config import Config
 from homeostat.recipes.cell.model import NetworkName, ResNet3d
-from homeostat.run import Run
 from homeostat.task.randomness import address, seeded
 from homeostat.task.task import Loss, Task
 
@@ -46,7 +44,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class Rows:
     """The rows of a store that one network learns from and is judged on."""
 
     store: Store
@@ -81,48 +79,44 @@ def network(config: Config, store: Store, seed: int) -> ResNet3d:
         )
 
 
-def places(config: Config, lesson: Lesson) -> Array:
+def places(config: Config, rows: Rows) -> Array:
     """Training rows in an epoch; balanced, the rarer class comes round again until it is as common."""
     if not config.balance:
-        return np.sort(lesson.train)
-    label = lesson.store["label"][lesson.train]
-    parts = [lesson.train[label == value] for value in (0, 1)]
+        return np.sort(rows.train)
+    label = rows.store["label"][rows.train]
+    parts = [rows.train[label == value] for value in (0, 1)]
     longest = max(len(part) for part in parts)
     return np.concatenate([np.resize(np.sort(part), longest) for part in parts])
 
 
-def train(config: Config, lesson: Lesson, run: Run, seed: int) -> ResNet3d:
-    """Fitted in that run; a run that is done gives its model at once."""
-    settings = replace(config.fit, seed=seed)
-    task = make_task(config, lesson, seed)
-    if config.weights == "last":
-        # Scored once, at the end of the schedule: then the best state is the last one.
-        settings = replace(settings, evaluate_every=settings.epochs * len(task.batches) + 1)
-    best = fit(task, settings, run, guards.every()).best_model()
-    assert isinstance(best, ResNet3d)
-    return best
+def settings(config: Config, seed: int, task: Task[Batch]) -> Settings:
+    """The settings of one network. With the last weights it is scored once, at the end of the schedule."""
+    chosen = replace(config.fit, seed=seed)
+    if config.weights == "best":
+        return chosen
+    return replace(chosen, evaluate_every=chosen.epochs * len(task.batches) + 1)
 
 
-def make_task(config: Config, lesson: Lesson, seed: int) -> Task[Batch]:
-    store, rows = lesson.store, places(config, lesson)
-    natural = float(store["label"][lesson.train].mean())
-    model = network(config, store, seed).start_at_prior(float(store["label"][rows].mean()), natural)
+def make_task(config: Config, rows: Rows, seed: int) -> Task[Batch]:
+    store, shown = rows.store, places(config, rows)
+    natural = float(store["label"][rows.train].mean())
+    model = network(config, store, seed).start_at_prior(float(store["label"][shown].mean()), natural)
 
     def score(scored: nn.Module) -> Mapping[str, float]:
         assert isinstance(scored, ResNet3d)
-        return scores(store["label"][lesson.valid], probabilities([scored], store, lesson.valid, 1))
+        return scores(store["label"][rows.valid], probabilities(scored, store, rows.valid, 1))
 
     return Task(
         model=model,
         batches=Batches(
-            count=len(rows),
-            size=min(config.batch_size, len(rows)),
-            gather=lambda chosen: gather(store, rows, chosen),
-            augment=Changer(config, store, rows, seed, levels(store, rows)),
+            count=len(shown),
+            size=min(config.batch_size, len(shown)),
+            gather=lambda chosen: gather(store, shown, chosen),
+            augment=Changer(config, store, shown, seed, levels(store, shown)),
             seed=seed,
-            drop_last=len(rows) > config.batch_size,
+            drop_last=len(shown) > config.batch_size,
         ),
-        loss=lambda network_, batch: loss(network_, batch, config.label_smoothing),
+        loss=lambda model, batch: loss(model, batch, config.label_smoothing),
         score=score,
         select="valid/auroc",
         direction="max",
@@ -216,19 +210,19 @@ def scores(truth: Array, output: Array) -> dict[str, float]:
 
 
 def probabilities(
-    models: Sequence[ResNet3d], store: Store, rows: Array, views: int, symmetries: Turns = "auto"
+    model: ResNet3d, store: Store, rows: Array, views: int, symmetries: Turns = "auto"
 ) -> Array:
-    """Mean over networks and symmetric views, (rows,)."""
+    """The mean probability over symmetric views, (rows,)."""
     is_time = store.meta["kind"] == "photons"
-    device = next(models[0].parameters()).device
-    told = []
+    device = next(model.parameters()).device
+    model.eval()
+    means = []
     for start in range(0, len(rows), TOGETHER):
         volume = voxels_of(store, rows[start : start + TOGETHER]).to(device)
         with torch.no_grad():
             seen = [
-                torch.sigmoid(model.eval()(view).float())
+                torch.sigmoid(model(view).float())
                 for view in augment.views(volume, symmetries, is_time=is_time, count=views)
-                for model in models
             ]
-        told.append(torch.stack(seen).double().mean(dim=0).cpu())
-    return torch.cat(told).numpy()
+        means.append(torch.stack(seen).double().mean(dim=0).cpu())
+    return torch.cat(means).numpy()

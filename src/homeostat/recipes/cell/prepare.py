@@ -1,4 +1,4 @@
-"""From raw volumes to a store: which format is it, and how much of each volume is kept?"""
+"""From raw volumes to a store: the format is recognised, and each volume is cut to what is kept of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Literal
 from homeostat.data import ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
-from homeostat.data.store import Explanation, Store
 from homeostat.errors import ConfigError, DataError
 from homeostat.recipes.cell import flim, medmnist, tidy, volumes
 
@@ -35,30 +34,20 @@ class Preparation:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
 
 
-def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
-    """The sealed store of the raw data; found again when nothing changed."""
-    return make_plan(raw, options or Preparation()).build(stores)
-
-
-def explain(raw: Path, stores: Path, options: Preparation | None = None) -> Explanation:
-    """Whether `prepare` would reuse a store, and why; prepares nothing."""
-    return make_plan(raw, options or Preparation()).explain(stores)
-
-
-def make_plan(raw: Path, options: Preparation) -> Blueprint:
+def blueprint(raw: Path, options: Preparation) -> Blueprint:
     """The format asked for, or the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
     shared: list[Code] = [volumes, ragged]
     match source:
         case "flim":
-            told: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
+            parameters: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
             files = flim.raw_files(raw)
             return Blueprint(
                 name=f"cell-{source}",
                 raw=files,
                 code=[flim, table, *shared],
-                parameters=told,
-                write=lambda writer: flim.read(raw, **told).write(writer),
+                parameters=parameters,
+                write=lambda writer: flim.read(raw, **parameters).write(writer),
             )
         case "medmnist":
             return Blueprint(

@@ -2,195 +2,128 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
+from torch import nn
 
+from homeostat.data.blueprint import Blueprint
 from homeostat.data.ragged import Array
-from homeostat.data.splits import Splits
-from homeostat.data.store import Explanation, Store
-from homeostat.engine.export import best_weights
-from homeostat.engine.state import load_weights
-from homeostat.errors import DataError, RunError
+from homeostat.data.store import Store
+from homeostat.errors import DataError
 from homeostat.evaluate import predictions
-from homeostat.evaluate.predictions import Predictions, Split
+from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.recalibrate import PriorShift
-from homeostat.files import read_json, write_json
-from homeostat.recipes.cell import learn, protocol, yardstick
+from homeostat.files import read_json
+from homeostat.methods import crossfit, outcome
+from homeostat.methods.method import Lesson, Method, Plan
+from homeostat.methods.network import network
+from homeostat.methods.protocol import Name
+from homeostat.methods.yardstick import rule
+from homeostat.recipes.cell import learn, prepare, yardstick
 from homeostat.recipes.cell.case import case
+from homeostat.recipes.cell.cohort import Volumes, protocol_of, table
 from homeostat.recipes.cell.config import PRESETS, Config
-from homeostat.recipes.cell.learn import Lesson
+from homeostat.recipes.cell.learn import Batch
 from homeostat.recipes.cell.model import ResNet3d
-from homeostat.recipes.cell.prepare import explain as explain_store
-from homeostat.recipes.cell.prepare import prepare as prepare_store
 from homeostat.recipes.cell.scores import BAYES, MODEL, POSSIBLE, scores
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
-
-PARTS: tuple[Split, ...] = ("valid", "test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What models said about the volumes of one part, gathered over splits: (row of the store, probability)."""
-
-    rows: list[Array] = field(default_factory=list)
-    outputs: list[Array] = field(default_factory=list)
-
-    def add(self, rows: Array, outputs: Array) -> None:
-        self.rows.append(rows)
-        self.outputs.append(outputs)
-
-    def mean(self) -> tuple[Array, Array]:
-        """Each row once; one that validated several splits has the mean of what was said of it."""
-        rows, outputs = np.concatenate(self.rows), np.concatenate(self.outputs)
-        unique, place = np.unique(rows, return_inverse=True)
-        return unique, np.bincount(place, outputs) / np.bincount(place)
+from homeostat.task.task import Task
 
 
-def prepare(config: Config, data: Path, stores: Path) -> Store:
-    return prepare_store(data, stores, config.data)
+def blueprint(config: Config, raw: Path) -> Blueprint:
+    return prepare.blueprint(raw, config.data)
 
 
-def explain(config: Config, data: Path, stores: Path) -> Explanation:
-    return explain_store(data, stores, config.data)
+def plan(config: Config, run: Run, store: Store) -> Plan[Volumes]:
+    """The network on every split, with several seeds, beside a regression on plain measures."""
+    volumes = Volumes(store)
+    protocol = protocol_of(config, volumes)
+    methods = [resnet(config, store, protocol.name)]
+    if config.yardsticks:
+        methods.append(rule(yardstick.NAME, yardstick.fit))
+    return Plan(
+        data=volumes,
+        protocol=protocol,
+        methods=tuple(methods),
+        table=table,
+        seed=config.fit.seed,
+        seeds=config.seeds,
+        notes={"volumes": store.meta["kind"]},
+    )
 
 
-def make_cells(folder: Path, seed: int) -> None:
-    """Simulated cells of six donors."""
-    simulate(folder, seed)
+def resnet(config: Config, store: Store, protocol: Name) -> Method[Volumes]:
+    """The 3-D network. Its outputs are moved to the prior that is expected under the protocol."""
+
+    def task(lesson: Lesson[Volumes]) -> Task[Batch]:
+        return learn.make_task(config, lesson.data.of(lesson.splits), lesson.seed)
+
+    def answer(model: nn.Module, volumes: Volumes, ids: Sequence[str]) -> Array:
+        assert isinstance(model, ResNet3d)
+        output = learn.probabilities(
+            model, volumes.store, volumes.rows(ids), config.views, config.augment.symmetries
+        )
+        return corrected(config, model, output, protocol)
+
+    return network(
+        MODEL,
+        task=task,
+        settings=lambda lesson, task: learn.settings(config, lesson.seed, task),
+        answer=answer,
+        blank=lambda run: learn.network(config, store, seed=0),
+    )
 
 
-def train(config: Config, run: Run, store: Store) -> None:
-    """A child run per split and seed; predictions of every volume by the networks that had not seen its group."""
-    with run.active():
-        name, reason = protocol.choose(config, store)
-        run.environment(protocol=name, protocol_reason=reason, volumes=store.meta["kind"])
-        said = {(model, part): Told() for model in (MODEL, yardstick.NAME) for part in PARTS}
-        splits = protocol.splits(config, store, name)
-        if len(splits) == 1:
-            next(iter(splits.values())).save(run.splits_file)
-        for split_name, split in splits.items():
-            told = of_split(replace(config, protocol=name), run, store, split_name, split)
-            for (model, part), (rows, outputs) in told.items():
-                said[model, part].add(rows, outputs)
-        for (model, part), what in said.items():
-            if what.rows:
-                rows, outputs = what.mean()
-                label = f"-{model}" if model != MODEL else ""
-                made = table(store, rows, outputs, model, part)
-                predictions.write(made, run.predictions / f"{part}{label}.parquet")
-                if model == MODEL and "bayes" in store:
-                    best = table(store, rows, expit(np.asarray(store["bayes"])[rows]), BAYES, part)
-                    predictions.write(best, run.folder / POSSIBLE / f"{part}.parquet")
-
-
-def of_split(
-    config: Config, run: Run, store: Store, name: str, split: Splits
-) -> dict[tuple[str, Split], tuple[Array, Array]]:
-    """What the networks and the yard-stick of one split say about its validation and test volumes."""
-    ids = [str(volume) for volume in store["volume"]]
-    rows = {part: np.sort(split.rows(ids, part)) for part in ("train", *PARTS)}
-    lesson = Lesson(store=store, train=rows["train"], valid=rows["valid"])
-    asked = [part for part in PARTS if len(rows[part])]
-    outputs: dict[Split, list[Array]] = {part: [] for part in asked}
-    for seed in range(config.fit.seed, config.fit.seed + config.seeds):
-        child = inside(run, f"{name}.seed{seed}")
-        split.save(child.splits_file)
-        model = learn.train(config, lesson, child, seed)
-        for part in asked:
-            output = corrected(config, model, asked_of(config, model, store, rows[part]))
-            made = table(store, rows[part], output, MODEL, part, seed=seed)
-            predictions.write(made, child.predictions / f"{part}.parquet")
-            outputs[part].append(output)
-    told = {(MODEL, part): (rows[part], np.mean(outputs[part], axis=0)) for part in asked}
-    if config.yardstick:
-        for part in asked:
-            told[yardstick.NAME, part] = rows[part], yardstick.probabilities(store, rows["train"], rows[part])
-    return told
-
-
-def inside(run: Run, name: str) -> Run:
-    """A child run that carries the configuration of its parent, so that it can be exported and reported."""
-    child = run.child(name)
-    if not child.config_file.exists():
-        write_json(child.config_file, run.config())
-    return child
-
-
-def asked_of(config: Config, model: ResNet3d, store: Store, rows: Array) -> Array:
-    """What a network says of these rows, looked at from several sides."""
-    return learn.probabilities([model], store, rows, config.views, config.augment.symmetries)
-
-
-def corrected(config: Config, model: ResNet3d, output: Array) -> Array:
-    """Moved from the prior that the network met in training to the one that is expected; `protocol` is resolved."""
+def corrected(config: Config, model: ResNet3d, output: Array, protocol: Name) -> Array:
+    """Probabilities moved from the prior that the network met in training to the one that is expected."""
     trained, natural = model.priors.tolist()
     expected = config.expected_prior
     if expected is None:
-        expected = 0.5 if config.protocol == "leave-one-out" else natural
+        expected = 0.5 if protocol == "leave-one-out" else natural
     shifted: Array = PriorShift(trained=trained, expected=expected, fitted_on="train")(output)
     return shifted
 
 
-def table(
-    store: Store, rows: Array, outputs: Array, model: str, part: Split, *, seed: int | None = None
-) -> Predictions:
-    """The predictions of some rows of the store."""
-    subjects = protocol.subjects_of(store)
-    names = [str(volume) for volume in store["volume"]]
-    group = str(store.meta["group_name"])
-    return Predictions.build(
-        "binary",
-        part,
-        ids=[names[row] for row in rows],
-        subjects=[subjects[row] for row in rows],
-        names=(str(store.meta["classes"][1]),),
-        targets=np.asarray(store["label"])[rows],
-        outputs=outputs,
-        groups={group: [subjects[row] for row in rows]} if group else {},
-        model=model,
-        seed=seed,
-    )
+def finish(config: Config, run: Run, store: Store) -> None:
+    """Where the truth is simulated, write what the best possible model says about the same volumes."""
+    if "bayes" not in store:
+        return
+    volumes = Volumes(store)
+    for own in outcome.read_all(run):
+        if own.model == MODEL:
+            ids = own.ids.tolist()
+            best = table(volumes, ids, expit(np.asarray(store["bayes"])[volumes.rows(ids)]), own.split)
+            predictions.write(replace(best, model=BAYES), run.folder / POSSIBLE / f"{own.split}.parquet")
 
 
-def predict(config: Config, run: Run, data: Path, out: Path) -> None:
+def predict(config: Config, run: Run, store: Store) -> Predictions:
     """The mean over all networks of the run, for volumes with or without labels."""
-    children = [child for child in run.children() if child.checkpoints.is_dir()]
-    if not children:
-        raise RunError(
-            f"Run {run.name} has no trained network. Finish it with `homeostat resume {run.folder}`."
-        )
-    store = prepare_store(data, Path(str(run.config()["stores"])), config.data)
     # As the run decided on its own data: the new ones may hold one donor, or no split.
     trained = read_json(run.environment_file)
     if store.meta["kind"] != trained["volumes"]:
         raise DataError(
-            f"{data} holds {store.meta['kind']} volumes; run {run.name} learnt from {trained['volumes']}."
+            f"The data hold {store.meta['kind']} volumes; run {run.name} learnt from {trained['volumes']}."
         )
-    resolved = replace(config, protocol=trained["protocol"])
-    rows = np.arange(len(store["volume"]))
-    outputs = []
-    for child in children:
-        model = learn.network(config, store, seed=0)
-        load_weights(model, best_weights(child))
-        outputs.append(corrected(resolved, model, asked_of(config, model, store, rows)))
-    predictions.write(table(store, rows, np.mean(outputs, axis=0), MODEL, "new"), out)
+    volumes = Volumes(store)
+    return crossfit.predict(run, resnet(config, store, trained["protocol"]), volumes, volumes.ids, table)
 
 
 recipe = Recipe(
     name="cell",
     summary="Volumes into two classes: cells by their fluorescence decay, organs by their shape.",
     config=Config,
-    prepare=prepare,
-    explain=explain,
-    train=train,
+    blueprint=blueprint,
+    plan=plan,
     predict=predict,
+    finish=finish,
     scores=scores,
-    simulate=make_cells,
+    simulate=simulate,
     case=case,
     presets=PRESETS,
 )

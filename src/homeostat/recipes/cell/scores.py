@@ -1,9 +1,9 @@
-"""How good is a run, and is it so for every donor and every seed?"""
+"""Scores of a run, of every donor and of every seed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +12,38 @@ from sklearn.metrics import roc_auc_score
 
 from homeostat.evaluate import binary, predictions, summary
 from homeostat.evaluate.predictions import Predictions
+from homeostat.methods import ensemble, outcome
 from homeostat.run import Run
 
 MODEL = "resnet3d"
 BAYES = "bayes-score"
 POSSIBLE = "possible"
-"""Folder of what the best possible model says, where the volumes are simulated: a limit and no rival."""
+"""Folder with the predictions of the best possible model, where the volumes are simulated: a limit and no rival."""
 _LOG = logging.getLogger("homeostat.recipes")
 OF_EACH = ("auroc", "auprc", "balanced accuracy", "mcc", "f1")
-"""What is told of each donor and seed."""
+"""Scores of each donor and seed."""
 
 
 def scores(folder: Path) -> Mapping[str, Any]:
     """The contents of metrics.json: everybody together, then each donor and each seed with mean and spread."""
     run = Run(folder)
-    told = summary.of_run(folder, summary.Settings(model=MODEL))
-    cuts = [float(cut["value"]) for cut in told["thresholds"].values()]
+    metrics = summary.of_run(folder, summary.Settings(model=MODEL))
+    cuts = [float(cut["value"]) for cut in metrics["thresholds"].values()]
     cut = cuts[0] if cuts else 0.5
     part = next(
         (name for name in ("test", "valid") if (run.predictions / f"{name}.parquet").exists()), "valid"
     )
     main = predictions.read(run.predictions / f"{part}.parquet")
     for name, alone in by_group(main).items():
-        told[f"each {name}"] = table(alone, cut)
-    by_seed = seeds(run, part)
-    if len(by_seed) > 1:
-        told["each seed"] = table(by_seed, cut)
+        metrics[f"each {name}"] = table(alone, cut)
+    seeds = by_seed(run, part)
+    if len(seeds) > 1:
+        metrics["each seed"] = table(seeds, cut)
     limit = folder / POSSIBLE / f"{part}.parquet"
     if limit.exists():
-        told["possible"] = beside(main, predictions.read(limit))
-        say(told["possible"])
-    return told
+        metrics["possible"] = beside(main, predictions.read(limit))
+        say(metrics["possible"])
+    return metrics
 
 
 def by_group(p: Predictions) -> dict[str, dict[str, Predictions]]:
@@ -64,16 +65,16 @@ def beside(main: Predictions, best: Predictions) -> dict[str, Any]:
         if 0 < alone.truth.sum() < len(alone)
     }
     pairs = {"everybody": [auroc(main), auroc(best)], **rows}
-    told: dict[str, Any] = {
+    ratios: dict[str, Any] = {
         who: {"auroc": reached, "possible": possible, "ratio": reached / possible}
         for who, (reached, possible) in pairs.items()
     }
     if len(rows) > 1:
         reached, possible = np.mean(list(rows.values()), axis=0).tolist()
-        told["mean of groups"] = {"auroc": reached, "possible": possible, "ratio": reached / possible}
+        ratios["mean of groups"] = {"auroc": reached, "possible": possible, "ratio": reached / possible}
         reached, possible = np.std(list(rows.values()), axis=0, ddof=1).tolist()
-        told["sd of groups"] = {"auroc": reached, "possible": possible}
-    return told
+        ratios["sd of groups"] = {"auroc": reached, "possible": possible}
+    return ratios
 
 
 def auroc(p: Predictions) -> float:
@@ -82,36 +83,20 @@ def auroc(p: Predictions) -> float:
 
 def say(possible: Mapping[str, Mapping[str, float]]) -> None:
     """The table of `beside` in words."""
-    for who, told in possible.items():
-        end = f", {told['ratio']:.1%} of it" if "ratio" in told else ""
-        _LOG.info("AUROC, %s: %.3f where %.3f is possible%s", who, told["auroc"], told["possible"], end)
+    for who, row in possible.items():
+        end = f", {row['ratio']:.1%} of it" if "ratio" in row else ""
+        _LOG.info("AUROC, %s: %.3f where %.3f is possible%s", who, row["auroc"], row["possible"], end)
 
 
-def seeds(run: Run, part: str) -> dict[str, Predictions]:
-    """The predictions of all children of one seed, which together hold each volume once."""
+def by_seed(run: Run, part: str) -> dict[str, Predictions]:
+    """The predictions of the networks of one seed, which together hold each volume once."""
     found: dict[str, list[Predictions]] = {}
     for child in run.children():
         file = child.predictions / f"{part}.parquet"
-        if file.exists():
-            made = predictions.read(file)
-            found.setdefault(str(made.seed), []).append(made)
-    return {seed: joined(parts) for seed, parts in found.items()}
-
-
-def joined(parts: Sequence[Predictions]) -> Predictions:
-    """One after the other; an id that comes again (a donor who validates several splits) counts once."""
-    ids = np.concatenate([p.ids for p in parts])
-    _, first = np.unique(ids, return_index=True)
-    return Predictions.build(
-        "binary",
-        parts[0].split,
-        ids=ids[first],
-        subjects=np.concatenate([p.subjects for p in parts])[first],
-        names=parts[0].names,
-        targets=np.concatenate([p.targets for p in parts])[first],
-        outputs=np.concatenate([p.outputs for p in parts])[first],
-        model=parts[0].model,
-    )
+        if outcome.method_of(child.name) == MODEL and file.exists():
+            one = predictions.read(file)
+            found.setdefault(str(one.seed), []).append(one)
+    return {seed: ensemble.joined(parts) for seed, parts in found.items()}
 
 
 def table(each: Mapping[str, Predictions], cut: float) -> dict[str, Any]:
@@ -141,7 +126,7 @@ def of_one(p: Predictions, cut: float) -> dict[str, Any]:
     if min(positives, len(p) - positives) == 0:
         return row | dict.fromkeys(OF_EACH)
     called = output >= cut
-    found = np.array(
+    table = np.array(
         [
             [(called & (truth == 1)).sum()],
             [(called & (truth == 0)).sum()],
@@ -151,7 +136,7 @@ def of_one(p: Predictions, cut: float) -> dict[str, Any]:
         np.float64,
     )
     ranking = {s.name: s.value for s in binary.scores(p, resamples=20) if s.name in ("auroc", "auprc")}
-    return row | ranking | {name: float(binary.AT_THRESHOLD[name](found)[0]) for name in OF_EACH[2:]}
+    return row | ranking | {name: float(binary.AT_THRESHOLD[name](table)[0]) for name in OF_EACH[2:]}
 
 
 def trivial_f1(prevalence: float) -> float:

@@ -1,6 +1,8 @@
-"""What must a network beat? A logistic regression on a few measures that anybody would take of such volumes."""
+"""The yard-stick: a logistic regression on a few measures that anybody would take of such volumes."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -9,6 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
+from homeostat.methods.method import Lesson
+from homeostat.recipes.cell.cohort import Volumes
 from homeostat.recipes.cell.volumes import DEPTH_STEPS
 
 NAME = "plain-measures"
@@ -55,9 +59,14 @@ def of_grey(voxels: Array) -> list[float]:
     return [float(voxels.mean()), float(voxels.std()), *np.quantile(voxels, QUANTILES).tolist()]
 
 
-def probabilities(store: Store, train: Array, rows: Array) -> Array:
-    """Fitted on the training rows, asked about the others."""
+def fit(lesson: Lesson[Volumes]) -> Callable[[Volumes, Sequence[str]], Array]:
+    """Fit the regression on the training volumes."""
+    rows = lesson.data.rows(lesson.splits.train)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000))
-    model.fit(measures(store, train), np.asarray(store["label"][train]))
-    told: Array = model.predict_proba(measures(store, rows))[:, 1]
-    return told
+    model.fit(measures(lesson.data.store, rows), np.asarray(lesson.data.store["label"][rows]))
+
+    def probabilities(volumes: Volumes, ids: Sequence[str]) -> Array:
+        positive: Array = model.predict_proba(measures(volumes.store, volumes.rows(ids)))[:, 1]
+        return positive
+
+    return probabilities
