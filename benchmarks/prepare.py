@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.store import verify
-from homeostat.recipes.icu.prepare import prepare
+from homeostat.recipes.icu.prepare import Preparation, blueprint
 from homeostat.recipes.icu.variables import SERIES
 
 PLACE = {name: place for place, name in enumerate(SERIES)}
@@ -90,9 +90,10 @@ def main() -> None:
 
             return measure(work) * len(paths) / len(some)
 
-        ours = measure(lambda: prepare(told.data, stores))
-        again = measure(lambda: prepare(told.data, stores))
-        store = prepare(told.data, stores)
+        plan = blueprint(told.data, Preparation())
+        ours = measure(lambda: plan.build(stores))
+        again = measure(lambda: plan.build(stores))
+        store = plan.build(stores)
         whole = measure(lambda: verify(store.path))
         figures = {
             "raw files to sealed store": ours,

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 HELP = ("-h", "--help")
 # What other training systems call a setting -> its name here.
-ALSO_CALLED = {"--gradient-clip": "--clip"}
+ALSO_CALLED = {"--gradient-clip": "--clip", "--early-stop-patience": "--patience"}
 
 
 def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[str]]:

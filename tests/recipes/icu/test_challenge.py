@@ -6,15 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homeostat.data.store import Store
 from homeostat.errors import DataError
 from homeostat.recipes.icu import challenge
-from homeostat.recipes.icu.prepare import Preparation, prepare
+from homeostat.recipes.icu.prepare import Preparation, blueprint
 from homeostat.recipes.icu.simulate import simulate
 from homeostat.recipes.icu.variables import SERIES
 
 HEAD = "Time,Parameter,Value\n00:00,RecordID,{record}\n00:00,Age,54\n00:00,Gender,0\n00:00,Height,-1\n"
 HEAD += "00:00,ICUType,4\n00:00,Weight,80\n"
 OUTCOMES = "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n"
+
+
+def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
+    return blueprint(raw, options or Preparation()).build(stores)
 
 
 def write_stay(folder: Path, record: int, rows: str = "", *, head: str = HEAD) -> Path:

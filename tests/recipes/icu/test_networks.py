@@ -9,9 +9,8 @@ import torch
 from homeostat.ode import odeint
 from homeostat.recipes.icu import training
 from homeostat.recipes.icu.case import padded
-from homeostat.recipes.icu.config import NETWORKS, Config
+from homeostat.recipes.icu.config import NETWORKS, Config, smoke
 from homeostat.recipes.icu.latent import LatentOde, divergence, reconstruction
-from homeostat.recipes.icu.recipe import smoke
 
 TOLERANCE = 1e-5
 

@@ -1,12 +1,15 @@
 """Laws of the tidy table: it says the same as the challenge's layout, and contradictions are refused."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from homeostat.data.splits import by_subject
+from homeostat.data.store import Store
 from homeostat.errors import DataError
-from homeostat.recipes.icu.prepare import Preparation, prepare
+from homeostat.recipes.icu.prepare import Preparation, blueprint
 from homeostat.recipes.icu.simulate import simulate
 from homeostat.recipes.icu.tidy import Columns
 
@@ -20,6 +23,10 @@ ROWS = [
     ("s3", "p2", 2.0, "Age", 40.0, None),
 ]
 NAMES = ["stay", "subject", "time_h", "variable", "value", "outcome"]
+
+
+def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
+    return blueprint(raw, options or Preparation()).build(stores)
 
 
 def write(folder, rows=ROWS, suffix=".csv"):

@@ -29,7 +29,7 @@ from homeostat.recipes.icu.recurrent import GruD, OdeRnn
 from homeostat.recipes.icu.summary import start_bias
 from homeostat.recipes.icu.view import View
 from homeostat.run import Run
-from homeostat.task.randomness import seeded
+from homeostat.task.randomness import address, seeded
 from homeostat.task.task import Group, Loss, Task
 
 SCORING_SIZE = 512
@@ -144,7 +144,7 @@ def training(network: nn.Module, config: Config, cohort: Cohort, rows: Array, va
 
 def pretraining(network: nn.Module, config: Config, cohort: Cohort, rows: Array, valid: Array) -> Task[Batch]:
     """Hidden observations and divergence, without any outcome; validation hides the same observations each time."""
-    hide = hider(config.fit.seed + 1, config.hide, config.hide_window)
+    hide = hider(address(config.fit.seed, "validation"), config.hide, config.hide_window)
     judged = [hide(batch, 0) for batch in batches_of(cohort, valid)]
 
     def loss(model: nn.Module, batch: Batch) -> Loss:
