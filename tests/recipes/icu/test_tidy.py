@@ -103,7 +103,7 @@ def test_variables_can_be_chosen_so_that_a_model_finds_its_own(tmp_path):
     store = prepare(write(tmp_path / "raw"), tmp_path / "stores", Preparation(columns=columns))
     assert store.meta["variables"] == ["Lactate", "HR", "pH"]
     assert store.ragged("variable")[0].tolist() == [0, 1, 1]
-    assert "1 rows of variables that are not asked for, dropped" in store.report()
+    assert "1 rows of variables that are not kept, dropped" in store.report()
 
 
 def test_subject_and_outcome_may_be_absent(tmp_path):

@@ -30,7 +30,7 @@ class Config:
     """Mortality in intensive care from the first 48 hours."""
 
     model: Model = "latent-ode"
-    """What is trained; stack trains all members out of fold and combines them."""
+    """The model to train; stack trains all members out of fold and combines them."""
     batch_size: int = 128
     """Stays in a step."""
     latent_dim: int = 32

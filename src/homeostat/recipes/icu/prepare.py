@@ -18,12 +18,12 @@ Source = Literal["auto", "challenge", "tidy"]
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How raw intensive-care data become a store."""
+    """The choices of turning raw intensive-care data into a store."""
 
     source: Source = "auto"
     """Layout of the raw data; auto looks at the names of the files."""
     impossible: Impossible = "clip"
-    """What happens to values that no body can show: clip them to the range, or drop them. Counted either way."""
+    """Clip values that no body can show to the range, or drop them. They are counted either way."""
     columns: tidy.Columns = field(default_factory=tidy.Columns)
     """Column names of a tidy table."""
 

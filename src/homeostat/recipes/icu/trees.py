@@ -27,7 +27,7 @@ Kind = Literal["xgboost", "survival"]
 """Death in hospital, or days until death (Cox): a death after discharge says that the stay was a grave one."""
 SCORING_SIZE = 512
 ROUNDS = 350
-# Shallow trees that each see a quarter of 700 columns: found by cross-validation inside set a, and flat around here.
+# Shallow trees that each see a quarter of 700 columns: chosen by cross-validation inside set a, and flat around here.
 SETTINGS = {
     "max_depth": 4,
     "eta": 0.03,
