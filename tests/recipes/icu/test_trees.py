@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from homeostat.methods.ensemble import probability
 from homeostat.methods.method import Lesson
 from homeostat.recipes.icu import trees
 from homeostat.recipes.icu.cohort import UNDATED_DEATH_D, dated
@@ -48,7 +49,7 @@ def test_deaths_without_a_date_are_dated_and_unknown_outcomes_stay_unknown():
 @pytest.mark.parametrize("rate", [0.02, 0.14, 0.9])
 def test_hazards_become_probabilities_of_the_right_mean(rate):
     hazard = np.random.default_rng(0).normal(3, 2, 500)
-    assert trees.sigmoid(hazard + trees.offset(hazard, rate)).mean() == pytest.approx(rate, abs=1e-9)
+    assert probability(hazard + trees.offset(hazard, rate)).mean() == pytest.approx(rate, abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["xgboost", "survival"])

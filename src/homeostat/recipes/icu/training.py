@@ -20,6 +20,7 @@ from homeostat.engine.settings import Settings
 from homeostat.engine.state import load_weights
 from homeostat.errors import DataError
 from homeostat.guards import every
+from homeostat.methods.ensemble import probability
 from homeostat.methods.method import Lesson
 from homeostat.recipes.icu.cohort import SCORES, Batch, Cohort
 from homeostat.recipes.icu.config import Config, Network
@@ -261,5 +262,4 @@ def logits(model: nn.Module, cohort: Cohort, rows: Array) -> Array:
 
 def probabilities(model: nn.Module, cohort: Cohort, rows: Array) -> Array:
     """Probabilities of death in hospital, (rows,)."""
-    outputs: Array = 1 / (1 + np.exp(-logits(model, cohort, rows)[:, 0].astype(np.float64)))
-    return outputs
+    return probability(logits(model, cohort, rows)[:, 0].astype(np.float64))

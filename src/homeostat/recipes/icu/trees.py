@@ -15,6 +15,7 @@ from torch import Tensor
 
 from homeostat.data.ragged import Array
 from homeostat.methods import yardstick
+from homeostat.methods.ensemble import probability
 from homeostat.methods.method import Method
 from homeostat.recipes.icu.cohort import Batch
 from homeostat.recipes.icu.summary import BASIC, QUARTERS, quarters, statistics
@@ -53,7 +54,7 @@ def method(kind: Kind) -> Method[View]:
         settings={**SETTINGS, "objective": OBJECTIVES[kind]},
         rounds=ROUNDS,
         finish=calibrate if kind == "survival" else None,
-        answer=lambda margins, numbers: sigmoid(margins + numbers.get(OFFSET, 0.0)),
+        answer=lambda margins, numbers: probability(margins + numbers.get(OFFSET, 0.0)),
     )
 
 
@@ -107,10 +108,5 @@ def offset(hazard: Array, rate: float) -> float:
     low, high = -50.0, 50.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if sigmoid(hazard + middle).mean() < rate else (low, middle)
+        low, high = (middle, high) if probability(hazard + middle).mean() < rate else (low, middle)
     return low
-
-
-def sigmoid(logits: Array) -> Array:
-    inside: Array = 1 / (1 + np.exp(-logits))
-    return inside

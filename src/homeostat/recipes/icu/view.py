@@ -20,7 +20,8 @@ from homeostat.recipes.icu.curves import Curves
 from homeostat.run import Run
 
 SETS = {"a": "train", "b": "valid", "c": "test"}
-AGE_BANDS = (50, 65, 80)
+AGE_LIMITS = (50, 65, 80)
+AGE_BANDS = ("below 50", "50 to 64", "65 to 79", "80 and above")
 UNITS = {1: "coronary", 2: "cardiac surgery", 3: "medical", 4: "surgical"}
 SEXES = {0: "female", 1: "male"}
 TARGET = "death"
@@ -125,11 +126,4 @@ def groups(store: Store, rows: Array) -> dict[str, list[str]]:
 
 
 def age_band(age: float) -> str:
-    if np.isnan(age):
-        return "unknown"
-    above = sum(age >= limit for limit in AGE_BANDS)
-    if above == 0:
-        return f"below {AGE_BANDS[0]}"
-    if above == len(AGE_BANDS):
-        return f"{AGE_BANDS[-1]} and above"
-    return f"{AGE_BANDS[above - 1]} to {AGE_BANDS[above] - 1}"
+    return "unknown" if np.isnan(age) else AGE_BANDS[sum(age >= limit for limit in AGE_LIMITS)]
