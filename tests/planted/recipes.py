@@ -27,7 +27,7 @@ from homeostat.recipes.battery.case import entry_loss
 from homeostat.recipes.battery.folds import folds_of
 from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale
 from homeostat.recipes.cell import learn as cells
-from homeostat.recipes.cell import protocol
+from homeostat.recipes.cell.cohort import Volumes, protocol_of
 from homeostat.recipes.icu import recipe as icu
 from homeostat.recipes.icu import training
 from homeostat.run import create
@@ -325,10 +325,9 @@ def battery_task(seed: int, solver: str = "rk4") -> Task[Any]:
 def cell_task(seed: int) -> Task[Any]:
     config, store = prepared("cell", seed % 4)
     config = replace(config, batch_size=16)
-    splits = next(iter(protocol.splits(config, store, "leave-one-out").values()))
-    names = [str(volume) for volume in store["volume"]]
-    rows = {part: np.sort(splits.rows(names, part)) for part in ("train", "valid")}
-    return cells.make_task(config, cells.Lesson(store=store, **rows), seed)
+    volumes = Volumes(store)
+    splits = next(iter(protocol_of(config, volumes).splits.values()))
+    return cells.make_task(config, volumes.of(splits), seed)
 
 
 def course(

@@ -73,7 +73,7 @@ def test_a_finished_run_holds_these_files_and_no_others(
         "predictions/valid.parquet",
         "status.json",
     ]
-    assert sorted(Run(Path("a")).config()) == ["config", "data", "homeostat", "recipe", "stores"]
+    assert sorted(Run(Path("a")).config()) == ["code", "config", "data", "homeostat", "recipe", "stores"]
     told = {"state", "reason", "pid", "host", "started", "heartbeat", "step", "total", "eta_s", "score"}
     assert told | {"exit_code"} == set(Run(Path("a")).status())
     assert {event["kind"] for event in Run(Path("a")).events()} == {"start", "step", "epoch", "score"}
@@ -154,7 +154,7 @@ def test_flags_of_the_engine() -> None:
         "epochs", "seed", "accumulate", "evaluate_every", "patience", "journal_every", "precision", "device",
         "tensorboard", "optimizer", "learning_rate", "weight_decay", "betas", "clip", "average", "schedule",
         "warmup", "floor", "plateau_patience", "plateau_factor", "save_every", "save_every_s", "keep",
-        "audits", "heal",
+        "audits", "heal", "guard", "audit",
     }  # fmt: skip
     assert _fields(train.Options) == {"data", "run", "stores", "preset", "detach", "stop_after", "resume"}
 

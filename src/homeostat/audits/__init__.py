@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from homeostat.audits.ablation import ablation
 from homeostat.audits.augmentation import augmentation
 from homeostat.audits.base import Audit
@@ -29,6 +31,8 @@ from homeostat.audits.tolerance import tolerance
 from homeostat.audits.trivial import trivial
 from homeostat.audits.units import units
 from homeostat.audits.zero_terms import zero_terms
+from homeostat.errors import ConfigError
+from homeostat.plugin.load import load
 
 AUDITS: tuple[Audit, ...] = (
     ending,
@@ -65,3 +69,21 @@ AUDITS: tuple[Audit, ...] = (
     imbalance,
     class_weights,
 )
+
+
+def own(addresses: Sequence[str]) -> list[Audit]:
+    """Return the audits that are named by their address, such as ./my_audit.py:audit."""
+    found: list[Audit] = []
+    for address in addresses:
+        audit: Audit = load(address, "an Audit (from homeostat import Audit)", _is_audit)
+        taken = {each.name for each in (*AUDITS, *found)}
+        if audit.name in taken:
+            raise ConfigError(
+                f"The audit {address} is called {audit.name!r}, as another one. Give it a name of its own."
+            )
+        found.append(audit)
+    return found
+
+
+def _is_audit(value: object) -> bool:
+    return isinstance(value, Audit)

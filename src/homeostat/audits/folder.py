@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from homeostat.audits import AUDITS
-from homeostat.audits.base import Case, Finding
+from homeostat.audits.base import Audit, Case, Finding
 from homeostat.audits.exam import Exam, examine, together
 from homeostat.audits.imbalance import mechanisms_of
 from homeostat.audits.provenance import fitted_of
@@ -16,15 +16,15 @@ from homeostat.data.splits import Splits
 from homeostat.run import Run
 
 
-def examine_run(run: Run, parent: Run | None = None) -> Exam:
+def examine_run(run: Run, parent: Run | None = None, audits: Sequence[Audit] = AUDITS) -> Exam:
     """Try every law on the files of a run, and repeat what was found at its start, its children's included.
 
     With a parent, the run is meant to be an ablation of it.
     """
     told = None if parent is None else parent.config().get("config", {})
-    exams = [examine(replace(case_of(run), parent=told), AUDITS)]
+    exams = [examine(replace(case_of(run), parent=told), audits)]
     exams += [_noted(each) for each in _family(run)]
-    exams += [examine(_child_case(each), AUDITS) for each in _family(run) if each is not run]
+    exams += [examine(_child_case(each), audits) for each in _family(run) if each is not run]
     return together(exams)
 
 

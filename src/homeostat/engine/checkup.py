@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from homeostat.audits import AUDITS
+from homeostat.audits import AUDITS, own
 from homeostat.audits.base import Case
 from homeostat.audits.exam import Exam, examine
 from homeostat.engine import device as devices
@@ -49,9 +49,12 @@ def put_aside(task: Task[Any], settings: Settings) -> Mapping[str, Tensor]:
     return state.best.weights
 
 
-def at_start(task: Task[Any], device: torch.device, thorough: bool = False) -> Exam:
-    """Try them; the model, its modes and all random numbers are left as they were."""
-    return examine(case_of(task, device), [audit for audit in AUDITS if thorough or audit.is_cheap])
+def at_start(
+    task: Task[Any], device: torch.device, addresses: Sequence[str] = (), thorough: bool = False
+) -> Exam:
+    """Try them, and those of one's own; the model, its modes and all random numbers are left as they were."""
+    audits = [audit for audit in (*AUDITS, *own(addresses)) if thorough or audit.is_cheap]
+    return examine(case_of(task, device), audits)
 
 
 def tell(exam: Exam, run: Run, watch: Watch) -> None:

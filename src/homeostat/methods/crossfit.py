@@ -75,10 +75,10 @@ def crossfit(plan: Plan[D], run: Run) -> OutOfFold:
     """Train what is not trained yet, and gather what every child says."""
     answers: list[Answer] = []
     for child in plan.children:
-        place = run.child(child.name)
         if child.method.is_rule:
-            answered = _answered(plan, child, child.method.train(child.lesson, place))
+            answered = _answered(plan, child, child.method.train(child.lesson, run))
         else:
+            place = run.child(child.name)
             train(plan, child, run, place)
             answered = outcome.read_all(place)
         if not answered:

@@ -16,7 +16,7 @@ SURE = 1e-6
 
 
 def mean(answers: Sequence[Predictions], average: str = "outputs") -> Predictions:
-    """The mean over models that predict the same rows in the same order: of their outputs, or of their logits."""
+    """The mean over models that predict the same rows in the same order: of their outputs, logits or logs."""
     first = answers[0]
     if any(not np.array_equal(each.ids, first.ids) for each in answers):
         raise DataError(f"The predictions of {first.model} are of different rows, so they have no mean.")
@@ -30,6 +30,9 @@ def mean_of(outputs: Sequence[Array], average: str = "outputs") -> Array:
         return outputs[0]
     if average == "logits":
         return probability(np.mean([logit(each) for each in outputs], axis=0))
+    if average == "logs":
+        geometric: Array = np.exp(np.mean(np.log(outputs), axis=0))
+        return geometric
     averaged: Array = np.mean(outputs, axis=0)
     return averaged
 

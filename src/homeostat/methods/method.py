@@ -21,7 +21,8 @@ from homeostat.task.randomness import address
 D = TypeVar("D")
 """The data of a recipe as its methods see them: a view of a store."""
 
-Average = Literal["outputs", "logits"]
+Average = Literal["outputs", "logits", "logs"]
+"""What a mean is taken of: outputs, logits of probabilities, or logs of positive outputs such as lives."""
 # xgboost and scikit-learn take seeds of 31 bits.
 SEED_BITS = 31
 

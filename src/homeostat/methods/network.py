@@ -12,6 +12,7 @@ from homeostat.engine.export import best_weights
 from homeostat.engine.fit import fit
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import load_weights
+from homeostat.evaluate.predictions import Split
 from homeostat.guards import every
 from homeostat.methods.method import Average, Lesson, Method, Predictor
 from homeostat.run import Run
@@ -33,6 +34,7 @@ def network(
     before: Callable[[Lesson[D], Task[Any], Run], None] | None = None,
     average: Average = "outputs",
     stream: str | None = None,
+    parts: tuple[Split, ...] = ("valid", "test"),
     selected: str = "",
 ) -> Method[D]:
     """Make the method. `task` builds the untrained network with its data; `before` may pre-train it in place.
@@ -60,5 +62,6 @@ def network(
         load=load,
         average=average,
         stream=stream,
+        parts=parts,
         selected=selected,
     )

@@ -82,7 +82,7 @@ def _choice(roster: Roster, wish: Wish, otherwise: Name) -> tuple[Name, str]:
     if any(roster.parts):
         return "official", "the data come with a split"
     fewest = 2 + wish.spared
-    if roster.has_groups and fewest <= roster.count <= MOST_GROUPS and otherwise != "by-subject":
+    if roster.has_groups and fewest <= roster.count <= MOST_GROUPS:
         return "leave-one-out", f"there are {roster.count} groups, and one of them can be a lucky one"
     return otherwise, f"there are {roster.count} groups"
 

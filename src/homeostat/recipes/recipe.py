@@ -51,6 +51,14 @@ class Recipe(Generic[C]):
     presets: Mapping[str, Callable[[], C]] = field(default_factory=dict)
     """Named configurations; `smoke` must exist and end within seconds on the simulated cohort."""
 
+    address: str = ""
+    """Where `recipes.find` loaded it from: a file or module, and a name in it. Empty for those of this package."""
+
+    @property
+    def word(self) -> str:
+        """What finds this recipe again, from any folder and in any process."""
+        return self.address or self.name
+
     def preset(self, name: str | None) -> C:
         """Return the named configuration, or the default one for None."""
         if name is None:

@@ -1,4 +1,4 @@
-"""What audits may try their laws on: the first fold's first network, its windows, its loss and its cells."""
+"""The first network of the first split, with its windows, loss and cells, for audits to try their laws on."""
 
 from __future__ import annotations
 
@@ -10,34 +10,26 @@ from torch import Tensor, nn
 
 from homeostat.audits.base import Case, Fitted, Solve
 from homeostat.config import to_plain
-from homeostat.data.splits import Splits
-from homeostat.data.store import Store
+from homeostat.data.splits import PARTS
 from homeostat.engine import checkup
+from homeostat.methods.method import Lesson, Plan
 from homeostat.ode.solver import find_solver
-from homeostat.recipes.battery import forecast, health, learn, life
+from homeostat.recipes.battery import learn
 from homeostat.recipes.battery.config import Config, ModelConfig
-from homeostat.recipes.battery.folds import folds_of
-from homeostat.recipes.battery.learn import Lesson
 from homeostat.recipes.battery.model import STEP_SIZE, Trace
-from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale, Scaled
+from homeostat.recipes.battery.scaled import LATENT_ODE, Scale, Scaled
 from homeostat.recipes.battery.track import Batch, Track
+from homeostat.recipes.battery.view import View
 from homeostat.run import Run
-from homeostat.task.randomness import seeded
 
 
-def case(config: Config, run: Run, store: Store) -> Case:
-    """The untrained latent ODE of the task that these data ask for."""
-    is_life = config.task == "cycle-life" or (config.task == "auto" and life.has_lives(store))
-    lesson = _lives(config, store) if is_life else _fold(config, store)
-    splits = lesson.splits
-    assert splits is not None
-    scale = Scale(lesson.train, lesson.names, relative=lesson.relative)
-    with seeded(config.fit.seed, "model"):
-        network = NETWORKS[LATENT_ODE](
-            config.model, len(lesson.names), relative=lesson.relative, reach=config.window_steps
-        )
-    task = learn.make_task(config, network.fit_scale(scale), lesson, scale, config.fit.seed)
-    tracks = {track.cell: track for track in (*lesson.train, *lesson.valid, *_tested(config, store, splits))}
+def case_of(config: Config, run: Run, plan: Plan[View]) -> Case:
+    """The untrained latent ODE on the cells of the first split."""
+    view, splits = plan.data, next(iter(plan.protocol.splits.values()))
+    lesson = Lesson(data=view, splits=splits, seed=config.fit.seed)
+    scale = learn.scale_of(lesson)
+    task = learn.make_task(config, LATENT_ODE, lesson)
+    tracks = {track.cell: track for part in PARTS for track in view.cells.of(splits.part(part))}
     return Case(
         name="battery latent-ode",
         model=task.model,
@@ -63,41 +55,10 @@ def case(config: Config, run: Run, store: Store) -> Case:
     )
 
 
-def _fold(config: Config, store: Store) -> Lesson:
-    """The first fold of the state of health, or of its forecast."""
-    reads = forecast if config.task == "forecast" else health
-    cells = reads.read(config, store)
-    groups = cells.groups if config.task == "forecast" else cells.cells
-    splits = next(iter(folds_of(config, cells, store.fingerprint, groups=groups).values()))
-    if config.task == "forecast":
-        return forecast.lesson_of(cells, splits, config.seen_shares)
-    return health.lesson_of(config, cells, splits)
-
-
-def _lives(config: Config, store: Store) -> Lesson:
-    """The cycles of the training cells, whose last step holds the life."""
-    splits = life.split_of(store, config)
-    known = {track.cell: track for track in life.series(store)}
-    return Lesson(
-        train=[known[cell] for cell in splits.train],
-        valid=[known[cell] for cell in splits.valid],
-        names=life.SERIES,
-        draw=lambda track, _: track,
-        splits=splits,
-    )
-
-
-def _tested(config: Config, store: Store, splits: Splits) -> list[Track]:
-    if config.task == "cycle-life" or (config.task == "auto" and life.has_lives(store)):
-        return [track for track in life.series(store) if track.cell in splits.test]
-    cells = forecast.read(config, store) if config.task == "forecast" else health.read(config, store)
-    return cells.of(splits.test)
-
-
 def outputs(model: nn.Module, batch: Batch) -> Tensor:
     """(B, T), zero where a step is filler."""
-    told: Trace = model(batch)
-    return torch.where(batch.valid, told.output, 0.0)
+    trace: Trace = model(batch)
+    return torch.where(batch.valid, trace.output, 0.0)
 
 
 def padded(batch: Batch, more: int) -> Batch:
@@ -118,41 +79,42 @@ def padded(batch: Batch, more: int) -> Batch:
     )
 
 
-class Told(nn.Module):
-    """A network that says what it was told to say."""
+class Constant(nn.Module):
+    """A network whose output is given."""
 
-    def __init__(self, said: Tensor) -> None:
+    def __init__(self, output: Tensor) -> None:
         super().__init__()
-        self.said = said
+        self.output = output
 
     def trace(self, x: Tensor, t: Tensor, seen: Tensor, valid: Tensor) -> Trace:
-        none = torch.zeros(len(self.said))
-        return Trace(output=self.said, solver_steps=none, evaluations=none)
+        """The given output, without any solve."""
+        none = torch.zeros(len(self.output))
+        return Trace(output=self.output, solver_steps=none, evaluations=none)
 
 
-def entry_loss(said: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+def entry_loss(output: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """The recipe's own loss of these outputs (B, T), of which the masked-in steps are scored."""
     everywhere = torch.ones_like(mask)
     batch = Batch(
-        ids=torch.arange(len(said)),
-        x=said[..., None],
-        t=torch.arange(said.shape[1]).expand(said.shape).float(),
+        ids=torch.arange(len(output)),
+        x=output[..., None],
+        t=torch.arange(output.shape[1]).expand(output.shape).float(),
         seen=everywhere,
         valid=everywhere,
         target=targets,
         scored=mask,
-        base=torch.zeros(len(said)),
+        base=torch.zeros(len(output)),
     )
-    return learn.loss(Scaled(Told(said), 1, relative=False), batch).total  # type: ignore[arg-type]  # it has `trace`
+    return learn.loss(Scaled(Constant(output), 1, relative=False), batch).total  # type: ignore[arg-type]  # it has `trace`
 
 
-def prior_loss(lesson: Lesson, scale: Scale) -> float:
+def prior_loss(lesson: Lesson[View], scale: Scale) -> float:
     """The loss of a model that says the training mean, or of a forecast that says the last value seen."""
-    random = np.random.default_rng(0)
-    pieces = [lesson.draw(track, random) for track in lesson.train]
+    view, random = lesson.data, np.random.default_rng(0)
     losses = []
-    for piece in pieces:
-        mean = piece.base if lesson.relative else scale.y_shift
+    for track in view.cells.of(lesson.splits.train):
+        piece = view.draw(track, random)
+        mean = piece.base if view.relative else scale.y_shift
         error = torch.from_numpy((piece.target[piece.scored] - mean) / scale.y_scale)
         if len(error):
             losses.append(float(nn.functional.huber_loss(error, torch.zeros_like(error))))

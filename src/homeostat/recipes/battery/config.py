@@ -1,4 +1,4 @@
-"""What can be chosen about the battery recipe, and which three presets does it come with?"""
+"""The choices of the battery recipe, and its presets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.errors import ConfigError
+from homeostat.methods.protocol import Choice
 from homeostat.ode import SOLVERS
 from homeostat.recipes.battery.prepare import Preparation
 from homeostat.recipes.battery.readers.tidy import Columns
@@ -60,6 +61,16 @@ class ModelConfig:
             )
 
 
+def settings(epochs: int) -> Settings:
+    """One cycle of the learning rate over so many epochs."""
+    return Settings(
+        epochs=epochs,
+        device="cpu",  # a state of 16 numbers stepped one observation at a time is no work for a GPU
+        optim=OptimConfig(learning_rate=5e-3, clip=1.0),
+        schedule=ScheduleConfig(schedule="one-cycle", warmup=0.3),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Battery ageing: state of health along time, its forecast, and cycle life."""
@@ -71,13 +82,16 @@ class Config:
     """Cells that take part. Empty: B0005, B0006 and B0007 for soh on the NASA tables, every cell otherwise."""
     inputs: tuple[str, ...] = ()
     """Inputs of soh by name. Empty: slope and warming of the early discharge where there is a curve, all otherwise."""
-    split: Literal["auto", "leave-one-out", "by-cell"] = "auto"
-    """leave-one-out tests on each cell (or group of cells cycled side by side) in turn; by-cell deals the cells
-    to train, valid and test once. auto: leave-one-out up to 12 groups."""
+    protocol: Choice = "auto"
+    """official: the split of the data; leave-one-out: each cell (or group of cells cycled side by side) is tested in
+    turn; folds: grouped k-fold; by-subject: cells are dealt once to train, valid and test. auto: for cycle-life
+    official, otherwise leave-one-out up to 12 groups; by-subject where neither applies."""
+    folds: int = 5
+    """Folds (protocol folds)."""
     seen_shares: tuple[float, ...] = (0.3, 0.5)
     """forecast: shares of a cell's life after which the rest is forecast."""
-    members: int = 4
-    """Networks whose mean is the prediction; each has its own start and its own draws."""
+    seeds: int = 4
+    """Networks per split, each in its own child run with its own start and draws; their mean is the prediction."""
     yardsticks: bool = True
     """Also train the LSTM with attention and the trees. The simple yard-sticks are always in the table."""
     batch_size: int = 16
@@ -89,22 +103,19 @@ class Config:
     noise: float = 0.1
     """Noise added to inputs in training, as a share of their spread."""
     split_seed: int = 0
-    """Deals the cells (by-cell only)."""
+    """Deals the cells (protocols by-subject and folds)."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    preparation: Preparation = field(default_factory=Preparation)
-    fit: Settings = field(
-        default_factory=lambda: Settings(
-            epochs=5,
-            device="cpu",  # a state of 16 numbers stepped one observation at a time is no work for a GPU
-            optim=OptimConfig(learning_rate=5e-3, clip=1.0),
-            schedule=ScheduleConfig(schedule="one-cycle", warmup=0.3),
-        )
-    )
+    data: Preparation = field(default_factory=Preparation)
+    fit: Settings = field(default_factory=lambda: settings(epochs=5))
 
     def __post_init__(self) -> None:
-        for name in ("members", "batch_size", "windows_per_epoch"):
+        for name in ("seeds", "batch_size", "windows_per_epoch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
+        if self.folds < 3:
+            raise ConfigError(
+                f"folds {self.folds} must be at least 3: one to test, one to validate, one to train."
+            )
         if self.window_steps < 2:
             raise ConfigError(
                 f"window_steps {self.window_steps} must be at least 2: one observation has no time."
@@ -117,17 +128,17 @@ class Config:
 
 
 def fast() -> Config:
-    """The seed's `fast` also set rtol and atol, which euler never reads; a step size is what it needs."""
-    return Config(model=ModelConfig(latent_dim=16, hidden_dim=32, solver="euler", step_size=0.25), members=1)
+    """A first look. The seed's `fast` also set rtol and atol, which euler never reads; it needs a step size."""
+    return Config(model=ModelConfig(latent_dim=16, hidden_dim=32, solver="euler", step_size=0.25), seeds=1)
 
 
 def balanced() -> Config:
-    """The seed's `balanced` set tolerances for rk4; they were as dead."""
+    """A larger state for more cells. The seed's `balanced` set tolerances, which rk4 never reads."""
     return Config(model=ModelConfig(latent_dim=32, hidden_dim=64, solver="rk4", step_size=1.0))
 
 
 def accurate() -> Config:
-    """The seed's `accurate`, but with the gradient through the steps: the adjoint pays on long solves only."""
+    """The seed's `accurate`, with the gradient through the steps: the adjoint pays on long solves only."""
     return Config(model=ModelConfig(latent_dim=64, hidden_dim=128, solver="dopri5", rtol=1e-5, atol=1e-6))
 
 
@@ -137,28 +148,19 @@ _SIMULATED = Preparation(columns=Columns(time="time_days"))
 
 def demo() -> Config:
     """Small enough for two minutes on two cores, simulation, yard-sticks and report included."""
-    return Config(members=1, fit=_short(epochs=4), preparation=_SIMULATED)
+    return Config(seeds=1, fit=settings(epochs=4), data=_SIMULATED)
 
 
 def smoke() -> Config:
     """Everything once, within seconds."""
     return Config(
-        members=1,
+        seeds=1,
         batch_size=4,
         window_steps=6,
         windows_per_epoch=8,
         model=ModelConfig(latent_dim=4, hidden_dim=8),
-        fit=_short(epochs=2),
-        preparation=_SIMULATED,
-    )
-
-
-def _short(epochs: int) -> Settings:
-    return Settings(
-        epochs=epochs,
-        device="cpu",
-        optim=OptimConfig(learning_rate=5e-3, clip=1.0),
-        schedule=ScheduleConfig(schedule="one-cycle", warmup=0.3),
+        fit=settings(epochs=2),
+        data=_SIMULATED,
     )
 
 

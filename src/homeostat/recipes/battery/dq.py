@@ -1,4 +1,4 @@
-"""What do the first 100 cycles of a fast-charged cell say about its life? Features of the discharge curve.
+"""Features of the first 100 cycles of a fast-charged cell, which foretell its life.
 
 Severson KA, Attia PM, et al., Nature Energy 2019;4:383-391: the change of Q(V) between two cycles, in moments,
 and the course of the capacity.
@@ -18,6 +18,7 @@ EARLIER = (20, 30, 50)
 MOMENTS = ("log_var", "log_min", "log_mean", "log_skew", "log_kurtosis", "log_at_2v")
 PAIRS = tuple(f"{name}_{early}" for early in EARLIER for name in ("log_var", "log_min"))
 CAPACITY = ("fade_slope", "fade_intercept", "late_slope", "first_qd", "gained_qd", "last_qd")
+NAMES = (*MOMENTS, *PAIRS, *CAPACITY)
 # Cycles whose slope is the late one, and neighbours whose median replaces a broken capacity.
 LATE_CYCLES, NEIGHBOURS = 10, 3
 
@@ -30,11 +31,11 @@ def features(store: Store) -> dict[str, Array]:
             f"The discharge curves end at cycle {cycles[-1]}; cycle life needs them until {LATE}."
         )
     late = curve_at(curves, cycles, LATE)
-    made = dict(zip(MOMENTS, moments(late - curve_at(curves, cycles, EARLY)), strict=True))
+    found = dict(zip(MOMENTS, moments(late - curve_at(curves, cycles, EARLY)), strict=True))
     for early in EARLIER:
         change = late - curve_at(curves, cycles, early)
-        made |= {f"log_var_{early}": _log(change.var(axis=1)), f"log_min_{early}": _log(change.min(axis=1))}
-    return made | dict(zip(CAPACITY, course(store), strict=True))
+        found |= {f"log_var_{early}": _log(change.var(axis=1)), f"log_min_{early}": _log(change.min(axis=1))}
+    return found | dict(zip(CAPACITY, course(store), strict=True))
 
 
 def curve_at(curves: Array, cycles: Array, cycle: int) -> Array:
@@ -63,26 +64,26 @@ def moments(change: Array) -> tuple[Array, ...]:
 
 def course(store: Store) -> tuple[Array, ...]:
     """Slope and intercept of the capacity, its late slope, its first value, its gain from there, its last value."""
-    made = []
+    rows = []
     for cycle, capacity in zip(*capacities(store), strict=True):
         slope, intercept = np.polyfit(cycle, capacity, 1)
         late = np.polyfit(cycle[-LATE_CYCLES:], capacity[-LATE_CYCLES:], 1)[0]
-        made.append((slope, intercept, late, capacity[0], capacity.max() - capacity[0], capacity[-1]))
-    return tuple(np.array(made).T)
+        rows.append((slope, intercept, late, capacity[0], capacity.max() - capacity[0], capacity[-1]))
+    return tuple(np.array(rows).T)
 
 
 def capacities(store: Store) -> tuple[list[Array], list[Array]]:
     """Cycles and discharge capacities in Ah up to cycle 100; a broken one becomes the median of its neighbours."""
     time, health = store.ragged("time"), store.ragged("target")
-    cycles, found = [], []
+    cycles, amounts = [], []
     for row in range(len(time)):
         early = np.asarray(time[row]) <= LATE
         capacity = np.asarray(health[row], np.float64)[early] * float(store.meta["rated_ah"])
         for place in np.flatnonzero(~np.isfinite(capacity)):
             capacity[place] = np.nanmedian(capacity[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1])
         cycles.append(np.asarray(time[row], np.float64)[early])
-        found.append(capacity)
-    return cycles, found
+        amounts.append(capacity)
+    return cycles, amounts
 
 
 def _log(values: Array) -> Array:

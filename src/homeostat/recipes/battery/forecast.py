@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from homeostat.data.ragged import Array
-from homeostat.data.splits import Splits
 from homeostat.data.store import Store
 from homeostat.errors import DataError
-from homeostat.evaluate.predictions import Predictions, Split
-from homeostat.recipes.battery import table, yardsticks
+from homeostat.methods.method import Method
+from homeostat.recipes.battery import learn, yardsticks
 from homeostat.recipes.battery.config import Config
-from homeostat.recipes.battery.folds import folds_of
-from homeostat.recipes.battery.inputs import Cells, read_cells
-from homeostat.recipes.battery.learn import Lesson, ensemble, predict
+from homeostat.recipes.battery.inputs import REST, Cells, read_cells
 from homeostat.recipes.battery.scaled import LATENT_ODE, LSTM
 from homeostat.recipes.battery.track import Track
-from homeostat.run import Run
+from homeostat.recipes.battery.view import Outputs, Show, View
 
 # Shorter records have no later life to speak of.
 FEWEST_STEPS = 20
@@ -32,13 +30,12 @@ POINTS = 24
 # Shift of all seen health values of a training piece together, so that the level of a cell is no name tag.
 LEVEL_NOISE = 0.01
 
-Outputs = dict[tuple[str, float], list[tuple[Track, Array]]]
 
+def read(config: Config, store: Store, is_new: bool) -> View:
+    """Cells with a long enough record, in pieces cut at random shares; forecast from the shares that are asked for.
 
-def read(config: Config, store: Store, *, open_ended: bool = False) -> Cells:
-    """Cells with a long enough record. Inputs: health itself, ambient temperature or what is asked for, rest before.
-
-    `open_ended` also keeps the steps after the last known target, for a forecast of what nobody knows yet.
+    Inputs: health itself, ambient temperature or what is asked for, rest before. New cells also keep the steps after
+    their last known target, which are forecast from there.
     """
     ambient = ("ambient_c",) if store.meta["source"] == "nasa" else ()
     cells = read_cells(store, cells=config.cells, inputs=config.inputs or ambient, early=False)
@@ -46,8 +43,8 @@ def read(config: Config, store: Store, *, open_ended: bool = False) -> Cells:
     tracks, groups = [], []
     for track, rest, group in zip(cells.tracks, rested, cells.groups, strict=True):
         known = np.flatnonzero(track.scored)
-        if len(known) >= (FEWEST_SEEN if open_ended else FEWEST_STEPS):
-            if open_ended:
+        if len(known) >= (FEWEST_SEEN if is_new else FEWEST_STEPS):
+            if is_new:
                 known = np.append(known, np.arange(known[-1] + 1, len(track)))
             inputs = np.column_stack([track.target, track.inputs, rest])
             tracks.append(replace(track, inputs=inputs, seen=track.scored).take(known))
@@ -56,8 +53,29 @@ def read(config: Config, store: Store, *, open_ended: bool = False) -> Cells:
         raise DataError(
             f"No cell has enough steps with a known {cells.target}: at least {FEWEST_SEEN}, in training {FEWEST_STEPS}."
         )
-    names = (cells.target, *cells.names, *(["rest"] * rested[0].shape[1]))
-    return replace(cells, tracks=tuple(tracks), groups=tuple(groups), names=names)
+    names = (cells.target, *cells.names, *([REST] * rested[0].shape[1]))
+    shares: dict[str, Show] = {
+        f"{cells.target} from {100 * share:g} %": partial(seen_until, share=share)
+        for share in sorted(config.seen_shares)
+    }
+    return View(
+        cells=replace(cells, tracks=tuple(tracks), groups=tuple(groups), names=names),
+        draw=draw_piece,
+        columns={cells.target: from_now} if is_new else shares,
+        reach=config.window_steps,
+        relative=True,
+    )
+
+
+def methods(config: Config, view: View) -> list[Method[View]]:
+    """The latent ODE, the rules, and the yard-sticks that are trained."""
+    lstm = learn.network(config, LSTM, view, answer=answer_thinly)
+    return [
+        learn.network(config, LATENT_ODE, view),
+        yardsticks.rule(yardsticks.LAST_VALUE, lambda train: yardsticks.last_seen),
+        yardsticks.rule(yardsticks.LINEAR_FADE, lambda train: yardsticks.own_lines),
+        *([lstm, yardsticks.trees(ten_cuts, tree_inputs)] if config.yardsticks else []),
+    ]
 
 
 def _rests(store: Store, cells: Cells) -> list[Array]:
@@ -70,68 +88,6 @@ def _rests(store: Store, cells: Cells) -> list[Array]:
     rows = [np.asarray(time[known.index(cell)], np.float64) for cell in cells.cells]
     width = int(cells.unit != store.meta["time_unit"])
     return [np.minimum(np.diff(row, prepend=row[0]), 3.0)[:, None][:, :width] for row in rows]
-
-
-def train(config: Config, run: Run, store: Store) -> None:
-    """Fit each fold, forecast its unseen cells from each share of their lives, write predictions and splits."""
-    cells = read(config, store)
-    run.environment(inputs=[name for name in cells.names[1:] if name != "rest"])
-    folds = folds_of(config, cells, store.fingerprint, groups=cells.groups)
-    if len(folds) == 1:
-        next(iter(folds.values())).save(run.splits_file)
-    made: dict[Split, Outputs] = {}
-    for name, splits in folds.items():
-        _fold(config, run, name, splits, cells, made)
-    written = {
-        (model, split): to_predictions(outputs, model, split, config.seen_shares, cells)
-        for split, outputs in made.items()
-        for model in dict.fromkeys(model for model, _ in outputs)
-    }
-    table.write(run, written, LATENT_ODE)
-
-
-def _fold(
-    config: Config, run: Run, name: str, splits: Splits, cells: Cells, made: dict[Split, Outputs]
-) -> None:
-    lesson = lesson_of(cells, splits, config.seen_shares)
-    forecasters: dict[str, Callable[[Sequence[Track]], list[Array]]] = {
-        yardsticks.LAST_VALUE: lambda tracks: [np.full(len(track), track.base) for track in tracks],
-        yardsticks.LINEAR_FADE: lambda tracks: [yardsticks.own_line(track) for track in tracks],
-    }
-    ode = ensemble(config, run, name, LATENT_ODE, lesson)
-    forecasters[LATENT_ODE] = lambda tracks: predict(ode, tracks)
-    if config.yardsticks:
-        lstm = ensemble(config, run, name, LSTM, lesson)
-        fitted = yardsticks.trees(config.fit.seed).fit(*_tree_rows(cells.of(splits.train)))
-        forecasters[LSTM] = lambda tracks: _between(
-            tracks, predict(lstm, [thinned(track) for track in tracks])
-        )
-        forecasters[yardsticks.TREES] = lambda tracks: [
-            track.base + np.asarray(fitted.predict(tree_inputs(track)), np.float64) for track in tracks
-        ]
-    parts: list[tuple[Split, tuple[str, ...]]] = [("test", splits.test), ("valid", splits.valid)]
-    for split, names in parts:
-        for share in config.seen_shares if names else ():
-            tracks = [seen_until(track, share) for track in cells.of(names)]
-            for model, forecaster in forecasters.items():
-                if split != "test" and model != LATENT_ODE:
-                    continue
-                rows = zip(tracks, forecaster(tracks), strict=True)
-                made.setdefault(split, {}).setdefault((model, share), []).extend(rows)
-
-
-def lesson_of(cells: Cells, splits: Splits, shares: Sequence[float]) -> Lesson:
-    """Pieces cut at random shares; judged at the shares that are asked for."""
-    return Lesson(
-        train=cells.of(splits.train),
-        valid=[seen_until(track, share) for share in shares for track in cells.of(splits.valid)],
-        judged=[seen_until(track, share) for share in shares for track in cells.of(splits.train)],
-        names=cells.names,
-        draw=draw_piece,
-        relative=True,
-        noise=0.0,
-        splits=splits,
-    )
 
 
 def draw_piece(track: Track, random: np.random.Generator) -> Track:
@@ -184,12 +140,17 @@ def thinned(track: Track) -> Track:
     return track.take(np.concatenate([np.flatnonzero(track.seen), chosen]))
 
 
-def _between(tracks: Sequence[Track], outputs: Sequence[Array]) -> list[Array]:
+def answer_thinly(view: View, ids: Sequence[str], model: Outputs) -> Array:
     """Outputs of the thinned tracks, interpolated to every step."""
-    return [
-        np.interp(track.time, thinned(track).time, output)
-        for track, output in zip(tracks, outputs, strict=True)
-    ]
+
+    def between(tracks: Sequence[Track]) -> list[Array]:
+        few = [thinned(track) for track in tracks]
+        return [
+            np.interp(track.time, thin.time, output)
+            for track, thin, output in zip(tracks, few, model(few), strict=True)
+        ]
+
+    return view.answer(ids, between)
 
 
 def tree_inputs(track: Track) -> Array:
@@ -197,7 +158,7 @@ def tree_inputs(track: Track) -> Array:
     seen = track.seen
     time, health = track.time[seen], track.target[seen]
     late = slice(-max(3, len(time) // 3), None)
-    told = [
+    numbers = [
         track.base,
         health.mean(),
         health.min(),
@@ -206,55 +167,12 @@ def tree_inputs(track: Track) -> Array:
         yardsticks.slope(time[late], health[late]),
         time[-1] - time[0],
     ]
-    told += [
+    numbers += [
         np.nanmean(column) if np.isfinite(column).any() else np.nan for column in track.inputs[seen, 1:].T
     ]
-    return np.column_stack([np.tile(told, (len(track), 1)), track.time - time[-1]])
+    return np.column_stack([np.tile(numbers, (len(track), 1)), track.time - time[-1]])
 
 
-def _tree_rows(tracks: Sequence[Track]) -> tuple[Array, Array]:
-    """Ten cuts of each training cell; the target is the change since the last value seen."""
-    cuts = [seen_until(track, share) for track in tracks for share in np.linspace(CUT_FROM, CUT_TO, 10)]
-    x = np.concatenate([tree_inputs(cut)[cut.scored] for cut in cuts])
-    y = np.concatenate([cut.target[cut.scored] - cut.base for cut in cuts])
-    return x, y
-
-
-def to_predictions(
-    outputs: Outputs, model: str, split: Split, shares: Sequence[float], cells: Cells
-) -> Predictions:
-    """One row per step after the earliest cut, one target per share; before a share's own cut it has no truth."""
-    columns = [
-        {track.cell: (track, output) for track, output in outputs[(model, share)]} for share in sorted(shares)
-    ]
-    ids, subjects, times, targets, guesses = [], [], [], [], []
-    for cell, (longest, _) in columns[0].items():
-        steps = longest.steps[~longest.seen]
-        ids += [f"{cell}/{step}" for step in steps]
-        subjects += [cell] * len(steps)
-        times.append(longest.time[~longest.seen])
-        placed = [_placed(*column[cell], steps) for column in columns]
-        targets.append(np.column_stack([target for target, _ in placed]))
-        guesses.append(np.column_stack([guess for _, guess in placed]))
-    return Predictions.build(
-        "regression",
-        split,
-        ids=ids,
-        subjects=subjects,
-        targets=np.concatenate(targets),
-        outputs=np.concatenate(guesses),
-        names=tuple(f"{cells.target} from {100 * share:g} %" for share in sorted(shares)),
-        time=np.concatenate(times),
-        model=model,
-        time_unit=cells.unit,
-    )
-
-
-def _placed(track: Track, output: Array, steps: Array) -> tuple[Array, Array]:
-    """(target, output) at these steps. Before the track's own cut: no truth, and the last value seen."""
-    target, guess = np.full(len(steps), np.nan), np.full(len(steps), track.base)
-    ahead = ~track.seen
-    place = np.searchsorted(steps, track.steps[ahead])
-    target[place] = np.where(track.scored, track.target, np.nan)[ahead]
-    guess[place] = output[ahead]
-    return target, guess
+def ten_cuts(tracks: Sequence[Track]) -> list[Track]:
+    """Ten cuts of each training cell."""
+    return [seen_until(track, share) for track in tracks for share in np.linspace(CUT_FROM, CUT_TO, 10)]

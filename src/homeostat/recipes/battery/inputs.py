@@ -1,4 +1,4 @@
-"""From a store to tracks: which cells take part, what clock do they age by, and what is known of each step?"""
+"""From a store to tracks: the cells that take part, the clock that they age by, and what is known of each step."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from homeostat.data.store import Store
 from homeostat.errors import ConfigError, did_you_mean
 from homeostat.recipes.battery.track import Track, whole
 
+# An input that is measured off the times, beside those of the data.
+REST = "rest"
 NASA_CELLS = ("B0005", "B0006", "B0007")
 SLOPE, WARMING = "inverse_slope_s_per_mv", "warming_c"
 # After the stage transition of graphite (350 to 550 s at 2 A in these cells, where the slope has a bump that moves
@@ -19,6 +21,8 @@ SLOPE, WARMING = "inverse_slope_s_per_mv", "warming_c"
 SLOPE_FROM_S, SLOPE_TO_S = 700.0, 900.0
 # Cells of one rig share their schedule to the minute; ten discharges make a coincidence impossible.
 SHARED_STEPS, SHARED_DAYS = 10, 0.02
+# The publication's primary test cells. Cells of further splits take no part; `predict` is there for them.
+PARTS = {"train": "train", "test": "test", "test1": "test", "primary": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +31,12 @@ class Cells:
 
     tracks: tuple[Track, ...]
     names: tuple[str, ...]
-    """Of the inputs."""
+    """Names of the inputs."""
     target: str
     unit: str
-    """Of the tracks' time."""
+    """Unit of the tracks' time."""
     groups: tuple[str, ...]
-    """Cells that were cycled side by side share a group; one tells the schedule of the other."""
+    """Cells that were cycled side by side share a group; one gives away the schedule of the other."""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -78,7 +82,7 @@ def read_cells(
 
 
 def time_span(store: Store, row: int) -> tuple[int, int]:
-    """Where the steps of a cell lie in the long arrays."""
+    """Where the steps of a cell begin and end in the long arrays."""
     offsets = store.ragged("time").offsets
     return int(offsets[row]), int(offsets[row + 1])
 
@@ -129,12 +133,21 @@ def _default(columns: Mapping[str, Array], early: bool) -> tuple[str, ...]:
     return tuple(name for name, values in columns.items() if name != "cycle" and np.isfinite(values).any())
 
 
-def pick(names: Sequence[str], asked: Sequence[str], *, default: tuple[str, ...]) -> tuple[str, ...]:
-    """The inputs asked for, or the default."""
-    for name in asked:
+def pick(names: Sequence[str], wanted: Sequence[str], *, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The inputs that are wanted, or the default."""
+    for name in wanted:
         if name not in names:
             raise ConfigError(f"There is no input {name!r}.{did_you_mean(name, names)}")
-    return tuple(asked) or default
+    return tuple(wanted) or default
+
+
+def published(store: Store) -> dict[str, str | None]:
+    """The part of each cell in the split that the data come with; None everywhere if none is for training."""
+    cells = [str(cell) for cell in store["cell"]]
+    names = [str(name) for name in store["split"]] if "split" in store else []
+    if "train" not in names:
+        return dict.fromkeys(cells)
+    return {cell: PARTS.get(name) for cell, name in zip(cells, names, strict=True)}
 
 
 def side_by_side(store: Store) -> list[str]:

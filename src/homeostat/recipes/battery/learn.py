@@ -1,4 +1,4 @@
-"""How are networks fitted to tracks? Each member of an ensemble is one fit in one child run."""
+"""Networks learn from windows of tracks, and are judged on whole ones."""
 
 from __future__ import annotations
 
@@ -11,77 +11,70 @@ from torch import Tensor, nn
 
 from homeostat.data.batches import Batches, Indices
 from homeostat.data.ragged import Array
-from homeostat.data.splits import Splits
 from homeostat.engine.device import move
-from homeostat.engine.fit import fit
-from homeostat.guards import every
+from homeostat.evaluate.predictions import Split
+from homeostat.methods.method import Lesson, Method
+from homeostat.methods.network import network as network_method
 from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.model import NeuralODEModel
-from homeostat.recipes.battery.scaled import NETWORKS, Scale, Scaled
+from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale, Scaled
 from homeostat.recipes.battery.track import Batch, Track, batch_of
-from homeostat.run import Run
+from homeostat.recipes.battery.view import Outputs, View
 from homeostat.task.randomness import address, seeded
 from homeostat.task.task import Loss, Task
 
-# (track, random numbers of this sample) -> the piece of the track that is learnt from.
-Draw = Callable[[Track, np.random.Generator], Track]
-
 # Tracks that are scored in one go.
 TOGETHER = 32
-# Of `odeint`, and a tolerance at which health is still told to a per cent.
+# The defaults of `odeint`, and a tolerance at which health is still right to a per cent.
 RTOL, ATOL, LOOSEST = 1e-4, 1e-6, 1e-2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """What one fold is learnt from: its training tracks, how pieces are drawn from them, and what is judged."""
-
-    train: Sequence[Track]
-    valid: Sequence[Track]
-    """Empty where no cell can be spared; then nothing is chosen but the last weights with the lowest train error."""
-    names: Sequence[str]
-    """Of the inputs."""
-    draw: Draw
-    relative: bool = False
-    noise: float | None = None
-    """Noise on inputs; None takes the setting of the run."""
-    judged: Sequence[Track] = ()
-    """What the train score is computed on where there is no validation; empty: the training tracks."""
-    splits: Splits | None = None
-
-
-def ensemble(config: Config, run: Run, fold: str, kind: str, lesson: Lesson) -> list[Scaled]:
-    """Fit the members of one kind of network; those that are done already are only loaded."""
-    scale = Scale(lesson.train, lesson.names, relative=lesson.relative)
-    fitted = []
-    for member in range(config.members):
-        child = run.child(f"{fold}.{kind}.{member}")
-        if lesson.splits is not None:
-            lesson.splits.save(child.splits_file)
-        seed = address(config.fit.seed, fold, member) % 2**31
-        with seeded(seed, "model"):
-            made = NETWORKS[kind](
-                config.model, len(lesson.names), relative=lesson.relative, reach=config.window_steps
-            )
-        model = made.fit_scale(scale)
-        task = make_task(config, model, lesson, scale, seed)
-
-        state = fit(task, replace(config.fit, seed=seed), child, every())
-        best = state.best_model()
-        assert isinstance(best, Scaled)
-        fitted.append(best)
-    return fitted
+def network(
+    config: Config,
+    kind: str,
+    form: View,
+    *,
+    answer: Callable[[View, Sequence[str], Outputs], Array] = View.answer,
+) -> Method[View]:
+    """A network of this kind, for inputs as in `form`; `answer` brings its outputs into the rows of the table."""
+    parts: tuple[Split, ...] = ("valid", "test") if kind == LATENT_ODE else ("test",)
+    return network_method(
+        kind,
+        task=lambda lesson: make_task(config, kind, lesson),
+        settings=lambda lesson, _: replace(config.fit, seed=lesson.seed),
+        answer=lambda model, view, ids: answer(view, ids, lambda tracks: predict(model, tracks)),
+        blank=lambda _: build(config, kind, form, seed=0),
+        stream="",  # the kinds meet the same windows
+        parts=parts,
+    )
 
 
-def make_task(config: Config, model: Scaled, lesson: Lesson, scale: Scale, seed: int) -> Task[Batch]:
-    """Windows of the training tracks, drawn anew in each epoch; judged on whole tracks."""
-    drawer = Drawer(lesson, scale, config.noise if lesson.noise is None else lesson.noise, seed)
-    judged, part = (lesson.valid, "valid") if lesson.valid else (lesson.judged or lesson.train, "train")
+def build(config: Config, kind: str, view: View, seed: int) -> Scaled:
+    """The untrained network."""
+    with seeded(seed, "model"):
+        return NETWORKS[kind](config.model, len(view.cells.names), relative=view.relative, reach=view.reach)
+
+
+def scale_of(lesson: Lesson[View]) -> Scale:
+    """Shift and scale, fitted on the training cells."""
+    cells = lesson.data.cells
+    return Scale(cells.of(lesson.splits.train), cells.names, relative=lesson.data.relative)
+
+
+def make_task(config: Config, kind: str, lesson: Lesson[View]) -> Task[Batch]:
+    """Windows of the training tracks, drawn anew in each epoch; judged on whole tracks.
+
+    Where no cell can be spared for validation, nothing is chosen but the weights with the lowest training error.
+    """
+    view, scale = lesson.data, scale_of(lesson)
+    model = build(config, kind, view, lesson.seed).fit_scale(scale)
+    drawer = Drawer(view, view.cells.of(lesson.splits.train), scale, lesson.seed)
+    part = "valid" if lesson.splits.valid else "train"
+    judged = [track for tracks in view.shown(lesson.splits.part(part)) for track in tracks]
 
     def score(scored: nn.Module) -> Mapping[str, float]:
-        assert isinstance(scored, Scaled)
-        return {f"{part}/rmse": rmse_per_cell(judged, predict([scored], judged))}
+        return {f"{part}/rmse": rmse_per_cell(judged, predict(scored, judged))}
 
     return Task(
         model=model,
@@ -91,7 +84,7 @@ def make_task(config: Config, model: Scaled, lesson: Lesson, scale: Scale, seed:
             gather=drawer.gather,
             augment=drawer.augment,
             draw=drawer.draw,
-            seed=seed,
+            seed=lesson.seed,
         ),
         loss=loss,
         score=score,
@@ -123,9 +116,9 @@ def remedies(network: NeuralODEModel) -> dict[str, Callable[[float], None]]:
 class Drawer:
     """Sample `i` is a piece of track `i mod n`; which piece is a function of (seed, epoch, i)."""
 
-    lesson: Lesson
+    view: View
+    tracks: Sequence[Track]
     scale: Scale
-    noise: float
     seed: int
 
     def gather(self, rows: Indices) -> Batch:
@@ -143,8 +136,8 @@ class Drawer:
 
     def _piece(self, number: int, epoch: int) -> Track:
         random = np.random.default_rng(address(self.seed, "piece", epoch, number))
-        piece = self.lesson.draw(self.lesson.train[number % len(self.lesson.train)], random)
-        spread = self.noise * np.asarray(self.scale.x_scale)
+        piece = self.view.draw(self.tracks[number % len(self.tracks)], random)
+        spread = self.view.noise * np.asarray(self.scale.x_scale)
         return replace(piece, inputs=piece.inputs + spread * random.standard_normal(piece.inputs.shape))
 
 
@@ -169,15 +162,16 @@ def loss(model: nn.Module, batch: Batch) -> Loss:
     )
 
 
-def predict(models: Sequence[Scaled], tracks: Sequence[Track]) -> list[Array]:
-    """For each track the mean output of the models, (T,)."""
+def predict(model: nn.Module, tracks: Sequence[Track]) -> list[Array]:
+    """The output of the network for each track, (T,)."""
+    assert isinstance(model, Scaled)
     outputs: list[Array] = []
     for start in range(0, len(tracks), TOGETHER):
         part = tracks[start : start + TOGETHER]
-        batch = move(batch_of(part), models[0].y_scale.device)
+        batch = move(batch_of(part), model.y_scale.device)
         with torch.no_grad():
-            mean = torch.stack([model.eval()(batch).output.double() for model in models]).mean(dim=0)
-        outputs += [row[: len(track)].cpu().numpy() for row, track in zip(mean, part, strict=True)]
+            output = model.eval()(batch).output.double()
+        outputs += [row[: len(track)].cpu().numpy() for row, track in zip(output, part, strict=True)]
     return outputs
 
 

@@ -1,4 +1,4 @@
-"""Task cycle-life: how many cycles does a cell last, from its first 100?
+"""Task cycle-life: how many cycles a cell lasts, from its first 100.
 
 The model of the run is the published kind: elastic nets on features of the discharge curve, here two of them.
 The networks read the same cycles as a series and stand beside it; with 41 training cells they do not win.
@@ -6,36 +6,36 @@ The networks read the same cycles as a series and stand beside it; with 41 train
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from homeostat.data.ragged import Array
-from homeostat.data.splits import Splits, by_subject, predefined
 from homeostat.data.store import Store
 from homeostat.errors import DataError
-from homeostat.evaluate import predictions
-from homeostat.evaluate.predictions import Split
-from homeostat.recipes.battery import dq, table, yardsticks
+from homeostat.evaluate.predictions import Predictions, Split
+from homeostat.methods import fitted
+from homeostat.methods.method import Lesson, Method, Predictor
+from homeostat.methods.yardstick import rule, trees
+from homeostat.recipes.battery import dq, learn, yardsticks
 from homeostat.recipes.battery.config import Config
-from homeostat.recipes.battery.learn import Lesson, ensemble, predict
-from homeostat.recipes.battery.line import Line, mean_life, save
+from homeostat.recipes.battery.inputs import Cells
+from homeostat.recipes.battery.line import Line, mean_life
 from homeostat.recipes.battery.scaled import LATENT_ODE, LSTM
 from homeostat.recipes.battery.track import Track, whole
+from homeostat.recipes.battery.view import Outputs, View
 from homeostat.run import Run
 
 DISCHARGE_CURVE, VARIANCE, MEAN_LIFE = "discharge-curve", "curve-variance", "mean-life"
 # Chosen by cross-validation on the training cells: moments of one change, and variances of four.
 FEATURE_SETS = ((*dq.MOMENTS, *dq.CAPACITY), ("log_var", "log_min", *dq.PAIRS, *dq.CAPACITY))
-# The publication's primary test cells. Cells of further splits take no part; `predict` is there for them.
-TEST = ("test", "test1", "primary")
 # A cell is spent at 80 % of its rated capacity; a line that hardly falls ends at a life beyond any on record.
 END_OF_LIFE, LONGEST_LIFE = 0.8, 3000.0
+LIFE, FADE = "cycle life", "fade"
 SERIES = ("capacity_ah", "log_var", "log_min")
 # Cycles between two steps of the series: the change from cycle 10 to 11 is noise.
 STRIDE, FIRST = 4, 16
-MODEL_FILE = "cycle-life.json"
 
 
 def has_lives(store: Store) -> bool:
@@ -43,44 +43,101 @@ def has_lives(store: Store) -> bool:
     return "cycle_life" in store and "qv_ah" in store
 
 
-def train(config: Config, run: Run, store: Store) -> None:
-    """Fit on the training cells of the publication, predict its primary test cells."""
+def read(config: Config, store: Store, is_new: bool) -> View:
+    """The early cycles of each cell as a track; as numbers its features, its life, and the life by its fade."""
     if not has_lives(store):
         raise DataError(
             f"Store {store.path.name} has no cycle lives and curves. Use --task soh or --task forecast."
         )
-    cells, life = [str(cell) for cell in store["cell"]], np.asarray(store["cycle_life"], np.float64)
-    splits = split_of(store, config)
-    splits.save(run.splits_file)
-    features, rows = dq.features(store), splits.rows(cells, "train")
-    unknown = [cells[row] for row in rows if not np.isfinite(life[row])]
+    tracks = tuple(series(store))
+    cells = tuple(track.cell for track in tracks)
+    return View(
+        cells=Cells(tracks=tracks, names=SERIES, target=LIFE, unit="cycles", groups=cells),
+        draw=lambda track, _: track,
+        columns={LIFE: lambda track: track},
+        reach=len(tracks[0]),
+        noise=config.noise,
+        numbers={
+            **dq.features(store),
+            LIFE: np.asarray(store["cycle_life"], np.float64),
+            FADE: fade_lives(store),
+        },
+    )
+
+
+def table(view: View, ids: Sequence[str], outputs: Array, part: Split) -> Predictions:
+    """One row per cell."""
+    lives = view.numbers[LIFE][view.rows(ids)]
+    return Predictions.build(
+        "regression", part, ids=ids, targets=lives, outputs=outputs, names=(LIFE,), unit="cycles"
+    )
+
+
+def methods(config: Config, view: View) -> list[Method[View]]:
+    """The elastic nets, the rules, and the yard-sticks that are trained."""
+    every = trees(
+        yardsticks.TREES,
+        columns=lambda own, ids: np.stack([own.numbers[name] for name in dq.NAMES], axis=1)[own.rows(ids)],
+        targets=log_lives,
+        settings=yardsticks.SETTINGS,
+        rounds=yardsticks.ROUNDS,
+        answer=lambda margins, _: np.asarray(10**margins),
+        parts=("test",),
+    )
+    networks = [learn.network(config, kind, view, answer=last_step) for kind in (LATENT_ODE, LSTM)]
+    return [
+        elastic_nets(DISCHARGE_CURVE, FEATURE_SETS, parts=("test", "valid", "train")),
+        elastic_nets(VARIANCE, (("log_var",),), parts=("test",)),
+        rule(MEAN_LIFE, mean_of_others, parts=("test",)),
+        rule(
+            yardsticks.LINEAR_FADE,
+            lambda lesson: lambda own, ids: own.numbers[FADE][own.rows(ids)],
+            parts=("test",),
+        ),
+        *([every, *networks] if config.yardsticks else []),
+    ]
+
+
+def elastic_nets(name: str, sets: Sequence[Sequence[str]], *, parts: tuple[Split, ...]) -> Method[View]:
+    """The mean of lines on sets of features, fitted to the log of life; their coefficients are the fitted state."""
+
+    def train(lesson: Lesson[View], run: Run) -> Predictor[View]:
+        with run.active():
+            if not fitted.has(run, "lines"):
+                view, ids = lesson.data, lesson.splits.train
+                features = {each: view.numbers[each][view.rows(ids)] for each in dq.NAMES}
+                lines = [Line.fit(features, names, log_lives(view, ids)) for names in sets]
+                fitted.save(run, "lines", {"lines": [asdict(line) for line in lines]})
+            return load(run)
+
+    def load(run: Run) -> Predictor[View]:
+        lines = [Line(**line) for line in fitted.load(run, "lines")["lines"]]
+        return Predictor(lambda view, ids: mean_life(lines, view.numbers)[view.rows(ids)])
+
+    selected = "elastic-net strengths by cross-validation on train"
+    return Method(name=name, train=train, load=load, parts=parts, is_single=True, selected=selected)
+
+
+def log_lives(view: View, ids: Sequence[str]) -> Array:
+    """log10 of the lives of training cells."""
+    lives = view.numbers[LIFE][view.rows(ids)]
+    unknown = [cell for cell, life in zip(ids, lives, strict=True) if not np.isfinite(life)]
     if unknown:
         raise DataError(
             f"Training cell {unknown[0]} has no cycle life ({len(unknown)} in all). Take it out of train."
         )
-    learnt = {name: values[rows] for name, values in features.items()}
-    lines = [Line.fit(learnt, names, np.log10(life[rows])) for names in FEATURE_SETS]
-    save(lines, run.export / MODEL_FILE)
-    outputs = {
-        DISCHARGE_CURVE: mean_life(lines, features),
-        VARIANCE: mean_life([Line.fit(learnt, ("log_var",), np.log10(life[rows]))], features),
-        MEAN_LIFE: np.full(len(life), life[rows].mean()),
-        yardsticks.LINEAR_FADE: fade_lives(store),
-    }
-    if config.yardsticks:
-        outputs |= {yardsticks.TREES: _tree_lives(features, rows, life, config.fit.seed)}
-        outputs |= _network_lives(config, run, store, splits)
-    for model, values in outputs.items():
-        _write(run, model, splits, cells, life, values)
+    return np.asarray(np.log10(lives))
 
 
-def split_of(store: Store, config: Config) -> Splits:
-    """The published split; without one, cells are dealt."""
-    cells, named = [str(cell) for cell in store["cell"]], [str(name) for name in store["split"]]
-    if "train" not in named:
-        return by_subject(cells, cells, seed=config.split_seed, fingerprint=store.fingerprint, unit="cell")
-    parts = ["train" if name == "train" else "test" if name in TEST else None for name in named]
-    return predefined(cells, cells, parts, fingerprint=store.fingerprint, unit="cell")
+def mean_of_others(lesson: Lesson[View]) -> Callable[[View, Sequence[str]], Array]:
+    """The mean life of the training cells, for every cell."""
+    mean = lesson.data.numbers[LIFE][lesson.data.rows(lesson.splits.train)].mean()
+    return lambda view, ids: np.full(len(ids), mean)
+
+
+def last_step(view: View, ids: Sequence[str], model: Outputs) -> Array:
+    """The life that a network says at the last step of each cell."""
+    return np.array([10 ** output[-1] for output in model(view.cells.of(ids))])
 
 
 def fade_lives(store: Store) -> Array:
@@ -111,48 +168,3 @@ def series(store: Store) -> list[Track]:
         target[-1] = np.log10(life[row])
         tracks.append(whole(str(store["cell"][row]), at, inputs, target))
     return tracks
-
-
-def _network_lives(config: Config, run: Run, store: Store, splits: Splits) -> dict[str, Array]:
-    tracks = series(store)
-    known = {track.cell: track for track in tracks}
-    lesson = Lesson(
-        train=[known[cell] for cell in splits.train],
-        valid=[known[cell] for cell in splits.valid],
-        names=SERIES,
-        draw=lambda track, _: track,
-        splits=splits,
-    )
-    longer = replace(config, window_steps=len(tracks[0]))
-    fitted = {kind: ensemble(longer, run, "lives", kind, lesson) for kind in (LATENT_ODE, LSTM)}
-    return {
-        kind: np.array([10 ** output[-1] for output in predict(models, tracks)])
-        for kind, models in fitted.items()
-    }
-
-
-def _tree_lives(features: Mapping[str, Array], rows: Array, life: Array, seed: int) -> Array:
-    x = np.stack(list(features.values()), axis=1)
-    model = yardsticks.trees(seed).fit(x[rows], np.log10(life[rows]))
-    return np.asarray(10 ** model.predict(x).astype(np.float64))
-
-
-def _write(run: Run, model: str, splits: Splits, cells: list[str], life: Array, values: Array) -> None:
-    parts: tuple[Split, ...] = ("test", "valid", "train") if model == DISCHARGE_CURVE else ("test",)
-    for split in parts:
-        rows = splits.rows(cells, split)
-        if len(rows):
-            made = predictions.Predictions.build(
-                "regression",
-                split,
-                ids=[cells[row] for row in rows],
-                targets=life[rows],
-                outputs=values[rows],
-                names=("cycle life",),
-                model=model,
-                unit="cycles",
-                selected="elastic-net strengths by cross-validation on train"
-                if model == DISCHARGE_CURVE
-                else "",
-            )
-            predictions.write(made, table.file_of(run, model, split, DISCHARGE_CURVE))

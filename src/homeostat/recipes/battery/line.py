@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from homeostat.data.ragged import Array
-from homeostat.errors import DataError
-from homeostat.files import read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """log10(life) = intercept + sum of coefficients times standardised features."""
 
-    names: tuple[str, ...]
-    shift: tuple[float, ...]
-    scale: tuple[float, ...]
-    coefficients: tuple[float, ...]
+    names: Sequence[str]
+    shift: Sequence[float]
+    scale: Sequence[float]
+    coefficients: Sequence[float]
     intercept: float
 
     @classmethod
@@ -35,10 +32,10 @@ class Line:
         net = ElasticNetCV(l1_ratio=[0.1, 0.5, 0.9, 1.0], alphas=60, cv=min(5, len(x)), max_iter=50_000)
         net.fit((x - shift) / scale, log_life)
         return cls(
-            names=tuple(names),
-            shift=tuple(shift.tolist()),
-            scale=tuple(scale.tolist()),
-            coefficients=tuple(np.asarray(net.coef_).tolist()),
+            names=list(names),
+            shift=shift.tolist(),
+            scale=scale.tolist(),
+            coefficients=np.asarray(net.coef_).tolist(),
             intercept=float(net.intercept_),
         )
 
@@ -50,30 +47,5 @@ class Line:
 
 
 def mean_life(lines: Sequence[Line], features: Mapping[str, Array]) -> Array:
-    """The geometric mean of what the lines say."""
+    """The geometric mean of the lives that the lines predict."""
     return np.asarray(10 ** np.mean([line.predict(features) for line in lines], axis=0))
-
-
-def save(lines: Sequence[Line], path: Path) -> None:
-    """As numbers in JSON: a linear model needs no pickle."""
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, {"lines": [asdict(line) for line in lines]})
-
-
-def load(path: Path) -> list[Line]:
-    """The lines of a trained run."""
-    try:
-        return [
-            Line(
-                names=tuple(line["names"]),
-                shift=tuple(line["shift"]),
-                scale=tuple(line["scale"]),
-                coefficients=tuple(line["coefficients"]),
-                intercept=float(line["intercept"]),
-            )
-            for line in read_json(path)["lines"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} does not hold the lines of a cycle-life run ({error}). Train it again."
-        ) from error

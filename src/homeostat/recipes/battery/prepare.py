@@ -1,17 +1,18 @@
-"""From a folder of raw battery data to a store: which format is it, and what of it may a model see?"""
+"""From raw battery data to a store: the format is recognised, and inputs that hold the target are left out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from homeostat.data import ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
-from homeostat.data.store import Explanation, Store, Writer
 from homeostat.errors import DataError
 from homeostat.recipes.battery import cohort as cohorts
 from homeostat.recipes.battery import disguise
@@ -39,75 +40,42 @@ class Preparation:
     """Column names of a tidy file."""
 
 
-def prepare(
-    raw: Path, stores: Path, options: Preparation | None = None, *, needs_target: bool = True
-) -> Store:
-    """The sealed store of the raw data; found again when nothing changed."""
-    return make_plan(raw, options or Preparation(), needs_target=needs_target).build(stores)
-
-
-def explain(raw: Path, stores: Path, options: Preparation | None = None) -> Explanation:
-    """Whether `prepare` would reuse a store, and why; prepares nothing."""
-    return make_plan(raw, options or Preparation()).explain(stores)
-
-
-def make_plan(raw: Path, options: Preparation, *, needs_target: bool = True) -> Blueprint:
+def blueprint(raw: Path, options: Preparation, *, needs_target: bool = True) -> Blueprint:
     """The format asked for, or the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
-    shared: list[Code] = [cohorts, disguise, uncover, table, ragged]
-    keep = {"keep_disguised": options.keep_disguised}
-
-    def write(cohort: Cohort, writer: Writer) -> None:
-        uncover(cohort, keep=options.keep_disguised).write(writer)
-
+    code: list[Code]
+    read: Callable[[], Cohort]
+    parameters: dict[str, Any] = {}
     match source:
         case "nasa":
-            told = {
-                "rated_ah": options.rated_ah or 2.0,
-                "early_s": options.early_s,
-                "grid_s": options.grid_s,
-            }
-            return Blueprint(
-                name=f"battery-{source}",
-                raw=required(nasa.raw_files(raw), raw, nasa.SUMMARY),
-                code=[nasa, nasa_charge, *shared],
-                parameters=told | keep,
-                write=lambda writer: write(nasa.read(raw, **told), writer),
-            )
+            parameters = {name: getattr(options, name) for name in ("early_s", "grid_s")}
+            parameters["rated_ah"] = options.rated_ah or 2.0
+            files, code = required(nasa.raw_files(raw), raw, nasa.SUMMARY), [nasa, nasa_charge]
+            read = partial(nasa.read, raw, **parameters)
         case "severson":
-            rated_ah = options.rated_ah or 1.1
-            return Blueprint(
-                name=f"battery-{source}",
-                raw=required(
-                    severson.raw_files(raw), raw, severson.CELLS, severson.CAPACITY, severson.CURVES
-                ),
-                code=[severson, *shared],
-                parameters={"rated_ah": rated_ah} | keep,
-                write=lambda writer: write(severson.read(raw, rated_ah=rated_ah), writer),
-            )
+            parameters["rated_ah"] = options.rated_ah or 1.1
+            names = (severson.CELLS, severson.CAPACITY, severson.CURVES)
+            files, code = required(severson.raw_files(raw), raw, *names), [severson]
+            read = partial(severson.read, raw, **parameters)
         case "lgm50t":
-            files = lgm50t.raw_files(raw)
-            return Blueprint(
-                name=f"battery-{source}",
-                raw=files or required([], raw, "'Expt 5 - cell A (10degC) - Processed Data.csv'"),
-                code=[lgm50t, *shared],
-                parameters=keep,
-                write=lambda writer: write(lgm50t.read(raw), writer),
-            )
+            files, code = lgm50t.raw_files(raw), [lgm50t]
+            files = files or required([], raw, "'Expt 5 - cell A (10degC) - Processed Data.csv'")
+            read = partial(lgm50t.read, raw)
         case _:
-            return Blueprint(
-                name="battery-tidy",
-                raw=tidy.raw_files(raw),
-                code=[tidy, *shared],
-                parameters=asdict(options.columns) | keep | ({} if needs_target else {"needs_target": False}),
-                write=lambda writer: write(
-                    tidy.read(raw, options.columns, needs_target=needs_target), writer
-                ),
-            )
+            files, code = tidy.raw_files(raw), [tidy]
+            parameters = asdict(options.columns) | ({} if needs_target else {"needs_target": False})
+            read = partial(tidy.read, raw, options.columns, needs_target=needs_target)
+    return Blueprint(
+        name=f"battery-{source}",
+        raw=files,
+        code=[*code, cohorts, disguise, uncover, table, ragged],
+        parameters=parameters | {"keep_disguised": options.keep_disguised},
+        write=lambda writer: uncover(read(), keep=options.keep_disguised).write(writer),
+    )
 
 
 def detect(raw: Path) -> Source:
-    """By the names of the files alone; the content is checked by the reader."""
+    """The format by the names of the files alone; the content is checked by the reader."""
     if (raw / nasa.SUMMARY).is_file():
         return "nasa"
     if (raw / severson.CELLS).is_file() and (raw / severson.CURVES).is_file():
@@ -123,7 +91,7 @@ def detect(raw: Path) -> Source:
 
 
 def required(files: list[Path], folder: Path, *names: str) -> list[Path]:
-    """The files, once those that the format cannot do without are among them."""
+    """Return the files, or name the one that is missing and that the format cannot do without."""
     for name in names:
         if name not in {file.name for file in files}:
             raise DataError(f"{folder} lacks {name}. Check the path given by --data.")
@@ -131,18 +99,19 @@ def required(files: list[Path], folder: Path, *names: str) -> list[Path]:
 
 
 def uncover(cohort: Cohort, *, keep: bool) -> Cohort:
-    """Without the inputs that are the target in disguise; each is reported."""
+    """Leave out the inputs that are the target in disguise, and count each."""
     flagged = disguise.flags(cohort)
     if not flagged:
         return cohort
-    told = {f"input flagged. {flag}": 1 for flag in flagged}
+    verb = "flagged" if keep else "left out"
+    counts = {**cohort.counts, **{f"input {verb}. {flag}": 1 for flag in flagged}}
     if keep:
-        return replace(cohort, counts={**cohort.counts, **told})
+        return replace(cohort, counts=counts)
     names = {flag.name for flag in flagged}
     stay = np.array([name not in names for name in cohort.input_names])
     return replace(
         cohort,
         inputs=cohort.inputs[:, stay],
         input_names=tuple(name for name in cohort.input_names if name not in names),
-        counts={**cohort.counts, **{f"input left out. {flag}": 1 for flag in flagged}},
+        counts=counts,
     )

@@ -1,13 +1,14 @@
-"""What does a battery run report? Its scores, and its model against each yard-stick cell by cell."""
+"""The report of a battery run: its scores, and its model against each yard-stick cell by cell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from homeostat.evaluate import compare, summary
-from homeostat.evaluate.predictions import Predictions, read
+from homeostat.evaluate.predictions import Predictions
+from homeostat.methods import outcome
 from homeostat.run import Run
 
 # Cells, not rows: a long record must not outvote a short one.
@@ -16,34 +17,24 @@ PER_CELL = "rmse per subject"
 
 def scores(folder: Path) -> Mapping[str, Any]:
     """The contents of metrics.json, from the prediction files alone."""
-    run = Run(folder)
-    files = sorted(run.predictions.glob("*.parquet"))
-    made = [read(file) for file in files]
-    main = next((p for p in made if p.split == "test"), made[0])
-    model = next(
-        read(run.predictions / name).model
-        for name in ("test.parquet", "valid.parquet")
-        if (run.predictions / name).exists()
-    )
-    has_curves = main.time is not None
-    settings = summary.Settings(headline=PER_CELL if has_curves else "rmse", model=model)
-    metrics = summary.summarise(files, ledger_file=run.ledger_file, settings=settings)
+    answers = outcome.read_all(Run(folder))
+    has_curves = any(answer.time is not None for answer in answers)
+    metrics = summary.of_run(folder, summary.Settings(headline=PER_CELL if has_curves else "rmse"))
     if has_curves:
-        metrics["comparisons"] = [c.as_dict() for c in per_cell(made, model)]
+        tested = [answer for answer in answers if answer.split == "test"]
+        metrics["comparisons"] = [comparison.as_dict() for comparison in per_cell(tested)]
     return metrics
 
 
-def per_cell(made: list[Predictions], model: str) -> tuple[compare.Comparison, ...]:
-    """The model of the run against each yard-stick on the test cells; cells are what is resampled."""
-    test = {p.model: p for p in made if p.split == "test"}
-    if model not in test or len(set(test[model].subjects)) < 2:
+def per_cell(tested: Sequence[Predictions]) -> tuple[compare.Comparison, ...]:
+    """The model of the run, which comes first, against each yard-stick; cells are what is resampled."""
+    own, *others = tested
+    if len(set(own.subjects)) < 2:
         return ()
-    own = test[model]
     return compare.adjusted(
         [
             compare.paired_bootstrap([own.one(name)], [other.one(name)], PER_CELL)
-            for other_name, other in test.items()
-            if other_name != model
+            for other in sorted(others, key=lambda each: each.model)
             for name in own.names
         ]
     )

@@ -1,20 +1,67 @@
-"""What must a network beat? Rules that need no training, and gradient-boosted trees on the same inputs."""
+"""What a network must beat: rules that need no training, and gradient-boosted trees on the same inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError
+from homeostat.methods import yardstick
+from homeostat.methods.method import Lesson, Method, Predictor
 from homeostat.recipes.battery.track import Track
-
-if TYPE_CHECKING:
-    from xgboost import XGBRegressor
+from homeostat.recipes.battery.view import Outputs, View
+from homeostat.run import Run
 
 LAST_VALUE, LINEAR_FADE, TREES = "last-value", "linear-fade", "trees"
+# One setting for every task: small trees, slow steps, for some hundred rows.
+SETTINGS = {"learning_rate": 0.05, "max_depth": 4, "subsample": 0.8, "min_child_weight": 3}
+ROUNDS = 300
+
+
+def rule(name: str, fit: Callable[[Sequence[Track]], Outputs]) -> Method[View]:
+    """A rule. `fit` reads what it needs off the training tracks."""
+
+    def fitted(lesson: Lesson[View]) -> Callable[[View, Sequence[str]], Array]:
+        model = fit(lesson.data.cells.of(lesson.splits.train))
+        return lambda view, ids: view.answer(ids, model)
+
+    return yardstick.rule(name, fitted, parts=("test",))
+
+
+def carried(tracks: Sequence[Track]) -> list[Array]:
+    """The last value of cells whose health is never measured again: their first one. Knows that one capacity."""
+    return [np.full(len(track), first_value(track)[1]) for track in tracks]
+
+
+def fade_of_others(train: Sequence[Track]) -> Outputs:
+    """From a cell's first value down the mean line of the training cells. Knows one capacity."""
+    known = [(track.time[track.scored], track.target[track.scored]) for track in train]
+    mean = np.mean([slope(time, value) for time, value in known if len(time) > 1])
+
+    def fade(track: Track) -> Array:
+        start, value = first_value(track)
+        return np.asarray(value + mean * (track.time - start))
+
+    return lambda tracks: [fade(track) for track in tracks]
+
+
+def last_seen(tracks: Sequence[Track]) -> list[Array]:
+    """The last value that was seen of each cell."""
+    return [np.full(len(track), track.base) for track in tracks]
+
+
+def own_lines(tracks: Sequence[Track]) -> list[Array]:
+    """The line through what was seen of each cell itself, carried on."""
+    return [own_line(track) for track in tracks]
+
+
+def own_line(track: Track) -> Array:
+    """The line through what was seen of a cell."""
+    seen = track.seen & np.isfinite(track.target)
+    rate = slope(track.time[seen], track.target[seen]) if seen.sum() > 1 else 0.0
+    return np.asarray(track.target[seen].mean() + rate * (track.time - track.time[seen].mean()))
 
 
 def first_value(track: Track) -> tuple[float, float]:
@@ -27,52 +74,51 @@ def first_value(track: Track) -> tuple[float, float]:
     return float(track.time[known[0]]), float(track.target[known[0]])
 
 
-def carried(track: Track) -> Array:
-    """The last value of a cell whose health is never measured again: its first one. Knows that one capacity."""
-    return np.full(len(track), first_value(track)[1])
-
-
-def fade_of_others(track: Track, train: Sequence[Track]) -> Array:
-    """From the cell's first value down the mean line of the training cells. Knows one capacity."""
-    slopes = [
-        slope(each.time[each.scored], each.target[each.scored]) for each in train if each.scored.sum() > 1
-    ]
-    start, value = first_value(track)
-    return np.asarray(value + np.mean(slopes) * (track.time - start))
-
-
-def own_line(track: Track) -> Array:
-    """The line through what was seen of the cell itself, carried on."""
-    seen = track.seen & np.isfinite(track.target)
-    rate = slope(track.time[seen], track.target[seen]) if seen.sum() > 1 else 0.0
-    return np.asarray(track.target[seen].mean() + rate * (track.time - track.time[seen].mean()))
-
-
 def slope(time: Array, value: Array) -> float:
-    """Of the least-squares line."""
+    """The slope of the least-squares line."""
     since = time - time.mean()
     spread = float(since @ since)
     return float(since @ value) / spread if spread > 0 else 0.0
 
 
-def trees(seed: int) -> XGBRegressor:
-    """One setting for every task: small trees, slow steps, for some hundred rows."""
-    from xgboost import XGBRegressor  # slow to load, and most commands need none
+def trees(
+    examples: Callable[[Sequence[Track]], Sequence[Track]], inputs: Callable[[Track], Array]
+) -> Method[View]:
+    """Boosted trees that predict each step's change since the base of its track, from numbers (T, F) of the step.
 
-    return XGBRegressor(
-        n_estimators=300,
-        learning_rate=0.05,
-        max_depth=4,
-        subsample=0.8,
-        min_child_weight=3,
-        random_state=seed,
-        n_jobs=1,
+    `examples` makes what is learnt from out of the training tracks.
+    """
+    boosted: Method[Sequence[Track]] = yardstick.trees(
+        TREES,
+        columns=lambda tracks, _: np.concatenate([inputs(track) for track in tracks]),
+        targets=lambda tracks, _: np.concatenate([change(track) for track in tracks]),
+        settings=SETTINGS,
+        rounds=ROUNDS,
+        parts=("test",),
     )
 
+    def train(lesson: Lesson[View], run: Run) -> Predictor[View]:
+        tracks = examples(lesson.data.cells.of(lesson.splits.train))
+        own = Lesson(data=tracks, splits=lesson.splits, seed=lesson.seed)
+        return predictor(boosted.train(own, run))
 
-def trees_on_inputs(train: Sequence[Track], tracks: Sequence[Track], seed: int) -> list[Array]:
-    """Each step from its own inputs."""
-    x = np.concatenate([track.inputs[track.scored] for track in train])
-    y = np.concatenate([track.target[track.scored] for track in train])
-    model = trees(seed).fit(x, y)
-    return [np.asarray(model.predict(track.inputs), np.float64) for track in tracks]
+    def load(run: Run) -> Predictor[View]:
+        assert boosted.load is not None
+        return predictor(boosted.load(run))
+
+    return Method(name=TREES, train=train, load=load, parts=boosted.parts, is_single=True)
+
+
+def predictor(boosted: Predictor[Sequence[Track]]) -> Predictor[View]:
+    """The predictor of trees in the rows of a table."""
+
+    def model(tracks: Sequence[Track]) -> list[Array]:
+        changes = np.split(boosted.answer(tracks, ()), np.cumsum([len(track) for track in tracks])[:-1])
+        return [track.base + each for track, each in zip(tracks, changes, strict=True)]
+
+    return Predictor(lambda view, ids: view.answer(ids, model))
+
+
+def change(track: Track) -> Array:
+    """The change of the target since the base of the track, where it is known and scored."""
+    return np.where(track.scored, track.target - track.base, np.nan)
