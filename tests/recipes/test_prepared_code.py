@@ -54,8 +54,8 @@ def plans(tmp_path: Path, shared: Path | None):
     lgm50t.write_text("x\n")
     yield battery.make_plan(tmp_path / "cells", battery.Preparation())
     yield battery.make_plan(tmp_path / "lg", battery.Preparation())
-    yield icu.make_plan(tmp_path / "stays", icu.Preparation())
-    yield icu.make_plan(tmp_path / "tidy", icu.Preparation())
+    yield icu.blueprint(tmp_path / "stays", icu.Preparation())
+    yield icu.blueprint(tmp_path / "tidy", icu.Preparation())
     for source in ("flim", "medmnist", "tidy"):
         yield cell.make_plan(tmp_path / "cells", cell.Preparation(source=source))
     if shared:
