@@ -13,7 +13,7 @@ from homeostat.data.batches import Batches, Indices
 from homeostat.data.ragged import Array
 from homeostat.engine.device import move
 from homeostat.evaluate.predictions import Split
-from homeostat.methods.method import Lesson, Method
+from homeostat.methods.method import Average, Lesson, Method
 from homeostat.methods.network import network as network_method
 from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery.config import Config
@@ -36,6 +36,7 @@ def network(
     form: View,
     *,
     answer: Callable[[View, Sequence[str], Outputs], Array] = View.answer,
+    average: Average = "outputs",
 ) -> Method[View]:
     """A network of this kind, for inputs as in `form`; `answer` brings its outputs into the rows of the table."""
     parts: tuple[Split, ...] = ("valid", "test") if kind == LATENT_ODE else ("test",)
@@ -45,6 +46,7 @@ def network(
         settings=lambda lesson, _: replace(config.fit, seed=lesson.seed),
         answer=lambda model, view, ids: answer(view, ids, lambda tracks: predict(model, tracks)),
         blank=lambda _: build(config, kind, form, seed=0),
+        average=average,
         stream="",  # the kinds meet the same windows
         parts=parts,
     )

@@ -84,7 +84,9 @@ def methods(config: Config, view: View) -> list[Method[View]]:
         answer=lambda margins, _: np.asarray(10**margins),
         parts=("test",),
     )
-    networks = [learn.network(config, kind, view, answer=last_step) for kind in (LATENT_ODE, LSTM)]
+    networks = [
+        learn.network(config, kind, view, answer=last_step, average="logs") for kind in (LATENT_ODE, LSTM)
+    ]
     return [
         elastic_nets(DISCHARGE_CURVE, FEATURE_SETS, parts=("test", "valid", "train")),
         elastic_nets(VARIANCE, (("log_var",),), parts=("test",)),
