@@ -34,7 +34,7 @@ from homeostat.engine.settings import Settings
 from homeostat.recipes.cell import augment, learn
 from homeostat.recipes.cell.config import SETTINGS, Config
 from homeostat.recipes.cell.model import CutConv3d, NetworkConfig, ResNet3d
-from homeostat.recipes.cell.prepare import prepare
+from homeostat.recipes.cell.prepare import blueprint
 from homeostat.run import create
 
 Speed = tuple[float, float]
@@ -113,10 +113,10 @@ def plainly(network: ResNet3d) -> ResNet3d:
     return network
 
 
-def ours(config: Config, lesson: learn.Lesson, steps: int) -> Speed:
+def ours(config: Config, rows: learn.Rows, steps: int) -> Speed:
     """`fit` with its journal, guards and checkpoints on."""
     marks: list[tuple[float, float]] = []
-    task = learn.make_task(config, lesson, seed=0)
+    task = learn.make_task(config, rows, seed=0)
     timed = task.loss
 
     def loss(model: nn.Module, batch: learn.Batch) -> learn.Loss:
@@ -195,16 +195,16 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         write_shapes(Path(folder) / "shapes.npz", 12 * asked.batch, asked.side)
-        store = prepare(Path(folder) / "shapes.npz", Path(folder) / "stores")
+        store = blueprint(Path(folder) / "shapes.npz").build(Path(folder) / "stores")
         parts = np.asarray(store["part"])
-        lesson = learn.Lesson(
+        rows = learn.Rows(
             store=store, train=np.flatnonzero(parts == "train"), valid=np.flatnonzero(parts == "valid")
         )
         config = Config(batch_size=asked.batch, model=NetworkConfig(network=asked.network), fit=SETTINGS)
-        data = Volumes(store["voxels"][lesson.train], store["label"][lesson.train], config.augment)
+        data = Volumes(store["voxels"][rows.train], store["label"][rows.train], config.augment)
         best: dict[str, Speed] = {}
         for _ in range(asked.rounds):
-            found = {"homeostat fit": ours(config, lesson, asked.steps)}
+            found = {"homeostat fit": ours(config, rows, asked.steps)}
             for workers in range(asked.workers + 1):
                 for form, built in (
                     ("plain", plainly(learn.network(config, store, 0))),

@@ -27,10 +27,11 @@ from torch import Tensor, nn
 
 from homeostat.data.store import Store
 from homeostat.engine.fit import fit
-from homeostat.recipes.cell import learn, protocol
+from homeostat.recipes.cell import learn
+from homeostat.recipes.cell.cohort import Volumes, protocol_of
 from homeostat.recipes.cell.config import Config, demo
 from homeostat.recipes.cell.model import ResNet3d
-from homeostat.recipes.cell.prepare import prepare
+from homeostat.recipes.cell.prepare import blueprint
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.run import create
 
@@ -120,11 +121,11 @@ ROWS = {
 
 
 def one(
-    row: Row, config: Config, store: Store, lesson: learn.Lesson, test: np.ndarray, seed: int
+    row: Row, config: Config, store: Store, rows: learn.Rows, test: np.ndarray, seed: int
 ) -> tuple[float, float]:
     """The first loss, and the test AUROC of one network."""
     config = row.config(config)
-    task = learn.make_task(config, lesson, seed)
+    task = learn.make_task(config, rows, seed)
     assert isinstance(task.model, ResNet3d)
     row.model(task.model)
     losses: list[float] = []
@@ -139,7 +140,7 @@ def one(
         state = fit(replace(task, loss=heard), settings, create(Path(folder) / "run", {}))
     best = state.best_model()
     assert isinstance(best, ResNet3d)
-    told = learn.probabilities([best], store, test, config.views)
+    told = learn.probabilities(best, store, test, config.views)
     return losses[0], learn.scores(store["label"][test], told)["valid/auroc"]
 
 
@@ -158,8 +159,9 @@ def main() -> None:
     seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
     with tempfile.TemporaryDirectory() as folder:
         simulate(Path(folder) / "cells", 1)
-        store = prepare(Path(folder) / "cells", Path(folder) / "stores", config.data)
-        splits = protocol.splits(replace(config, held_out=tuple(asked.donors)), store, "leave-one-out")
+        store = blueprint(Path(folder) / "cells", config.data).build(Path(folder) / "stores")
+        chosen = replace(config, held_out=tuple(asked.donors), protocol="leave-one-out")
+        splits = protocol_of(chosen, Volumes(store)).splits
         ids = [str(volume) for volume in store["volume"]]
         parts = {
             name: {part: np.sort(split.rows(ids, part)) for part in ("train", "valid", "test")}
@@ -186,7 +188,7 @@ def main() -> None:
                             ROWS[name],
                             config,
                             store,
-                            learn.Lesson(store=store, train=rows["train"], valid=rows["valid"]),
+                            learn.Rows(store=store, train=rows["train"], valid=rows["valid"]),
                             rows["test"],
                             seed,
                         )

@@ -1,4 +1,4 @@
-"""How fast, and how honest, are the intervals? Bootstrap and DeLong against plain loops; coverage by simulation.
+"""Time bootstrap and DeLong against plain loops, and measure by simulation how often an interval covers the truth.
 
 Run: python benchmarks/evaluate.py [--quick]
 """
@@ -55,14 +55,14 @@ def seconds(work: Callable[[], object], repeats: int = 5) -> float:
 
 
 def loop(truth: np.ndarray, score: np.ndarray, peer: Callable[..., float], resamples: int) -> list[float]:
-    """What a paper's script does: copy the rows of each resample and call scikit-learn."""
+    """Copy the rows of each resample and call scikit-learn, as the script of a paper does."""
     random = np.random.default_rng(0)
-    found = []
+    values = []
     for _ in range(resamples):
         rows = random.integers(0, len(truth), len(truth))
         if 0 < truth[rows].sum() < len(rows):
-            found.append(float(peer(truth[rows], score[rows])))
-    return found
+            values.append(float(peer(truth[rows], score[rows])))
+    return values
 
 
 def slow_delong(truth: np.ndarray, score: np.ndarray) -> float:
@@ -138,10 +138,10 @@ def edges(quick: bool) -> None:
             truth, score = shaped(400_000, 0, shape, distance, prevalence)
             whole = weighted.auprc(truth, score), weighted.auroc(truth, score)
             true = [weighted.value(statistic, len(truth)) for statistic in whole]
-            found = [
+            hits = [
                 _edge(*shaped(n, seed, shape, distance, prevalence), true, seed) for seed in range(samples)
             ]
-            ap, area = 100 * np.mean([hit for hit in found if hit is not None], axis=0)
+            ap, area = 100 * np.mean([hit for hit in hits if hit is not None], axis=0)
             print(
                 f"{shape:12} {n:4,} {positives:10} {true[0]:9.3f} {ap:6.1f} % {true[1]:7.3f} {area:6.1f} %",
                 flush=True,

@@ -13,7 +13,7 @@ import pytest
 
 from disk import files_at_most
 from homeostat.errors import OutOfResources, RunError
-from homeostat.files import is_writing, read_json, replacing, write_json
+from homeostat.files import half_written, read_json, replacing, write_json
 from patience import PATIENCE_S
 
 # Forks a writer for every line that a write executes, and kills it there. It prints how many lines those were.
@@ -70,7 +70,7 @@ from pathlib import Path
 from homeostat.files import replacing
 
 for _ in range(200):
-    with replacing(Path(sys.argv[1]), sync=False) as scratch:
+    with replacing(Path(sys.argv[1]), durable=False) as scratch:
         scratch.write_text(sys.argv[2] * 100_000)
 """
 
@@ -188,12 +188,11 @@ def test_folders_are_made_and_permissions_are_those_of_any_new_file(tmp_path: Pa
     assert path.stat().st_mode == plain.stat().st_mode
 
 
-def test_who_is_writing_can_be_seen(tmp_path: Path) -> None:
-    (tmp_path / "inner").mkdir()
-    with replacing(tmp_path / "inner" / "x.json"):
-        assert is_writing(tmp_path, "*.json")
-        assert not is_writing(tmp_path, "*.ckpt")
-    assert not is_writing(tmp_path, "*.json")
+def test_what_is_half_written_can_be_seen_from_outside(tmp_path: Path) -> None:
+    with replacing(tmp_path / "inner" / "x.json") as scratch:
+        assert half_written(tmp_path, "*.json") == [scratch]
+        assert half_written(tmp_path, "*.ckpt") == []
+    assert half_written(tmp_path, "*") == []
 
 
 def test_json_is_written_in_full(tmp_path: Path) -> None:

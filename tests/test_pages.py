@@ -70,6 +70,14 @@ def flags_of(command: str, recipe: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_headings_state(name: str) -> None:
+    """A reader finds a page by what it holds, not by a question that it may answer."""
+    outside = "".join((ROOT / name).read_text(encoding="utf-8").split("```")[::2])
+    asking = [line for line in outside.splitlines() if line.startswith("#") and "?" in line]
+    assert not asking, f"{name} has headings that ask: {asking}"
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_relative_links_resolve(name: str) -> None:
     page = ROOT / name
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
@@ -95,12 +103,14 @@ def test_flags_that_stand_alone_exist(name: str) -> None:
     known = set(FOREIGN_FLAGS).union(
         *(flags_of(command, recipe) for command in cli.COMMANDS for recipe in RECIPES)
     )
-    alone = [
-        span.split()[0].rstrip(".,")
+    alone = {
+        word.split("=")[0].rstrip(".,")
         for span in code((ROOT / name).read_text(encoding="utf-8"))
         if re.match(r"--[a-z]", span)
-    ]
-    wrong = sorted(set(alone) - known)
+        for word in span.split()
+        if word.startswith("--")
+    }
+    wrong = sorted(alone - known)
     assert not wrong, f"{name} names flags that no command has: {wrong}"
 
 

@@ -24,7 +24,7 @@ _SCRATCH = ".part"
 
 
 @contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Lend a scratch file that takes the name `path` at the end; after an error the old file is still there.
 
     Each writer has a scratch file of its own, so two that write the same file do not meet: the last one to end wins.
@@ -32,26 +32,40 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     that is being written: a lock ends with its process, which neither a process number nor an age would show.
     The scratch name ends in .part, so a writer that goes by the suffix must be told its format.
 
-    Without `sync` the file survives the process, but perhaps not a loss of power.
+    A file that is not `durable` survives the process, but perhaps not a loss of power.
     """
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-        _clear(path)
+        clear(path.parent, glob.escape(path.name))
         with _scratch(path) as scratch:
             yield scratch
-            if sync:
-                _sync(scratch)
+            if durable:
+                sync(scratch)
             os.replace(scratch, path)
-            if sync:
+            if durable:
                 _sync_folder(path.parent)
     except OSError as error:
         raise unwritable(error, path) from error
 
 
-def is_writing(folder: Path, pattern: str) -> bool:
-    """Say whether a file of that kind is half written, somewhere in a folder."""
-    return any(True for _ in folder.rglob(_scratch_pattern(pattern)))
+def half_written(folder: Path, pattern: str) -> list[Path]:
+    """Return the scratch files in a folder and below it, of files with a name of that pattern."""
+    return list(folder.rglob(_scratch_pattern(pattern)))
+
+
+def clear(folder: Path, pattern: str = "*") -> None:
+    """Remove the scratch files of writers that were killed, of files with a name of that pattern."""
+    if not _HAS_LOCKS:
+        return
+    for scratch in folder.glob(_scratch_pattern(pattern)):
+        with suppress(OSError):  # it has an owner, or has gone since
+            handle = os.open(scratch, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                scratch.unlink()
+            finally:
+                os.close(handle)
 
 
 @contextmanager
@@ -77,25 +91,12 @@ def _scratch(path: Path) -> Iterator[Path]:
             os.close(handle)
 
 
-def _clear(path: Path) -> None:
-    """Remove the scratch files of writers that were killed."""
-    if not _HAS_LOCKS:
-        return
-    for scratch in path.parent.glob(_scratch_pattern(glob.escape(path.name))):
-        with suppress(OSError):  # it has an owner, or has gone since
-            handle = os.open(scratch, os.O_RDWR)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                scratch.unlink()
-            finally:
-                os.close(handle)
-
-
 def _scratch_pattern(name: str) -> str:
     return f".{name}.{'?' * 8}{_SCRATCH}"
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring what was written into a file to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
@@ -110,9 +111,9 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_json(path: Path, value: Mapping[str, Any], *, sync: bool = True) -> None:
+def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> None:
     """Write one JSON object so that a reader sees the old file or the new one, never half of it."""
-    with replacing(path, sync=sync) as scratch:
+    with replacing(path, durable=durable) as scratch:
         scratch.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
 
 

@@ -253,7 +253,7 @@ class Run:
 
     def _save_status(self) -> None:
         with self._write:
-            write_json(self.status_file, {**self._status, "heartbeat": now()}, sync=False)
+            write_json(self.status_file, {**self._status, "heartbeat": now()}, durable=False)
             self._beat = time.monotonic()
 
     # What can be read at any time, from any process.

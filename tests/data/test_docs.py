@@ -13,8 +13,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 
 def example(first_line: str) -> str:
     blocks = PAGE.read_text(encoding="utf-8").split("```")[1::2]
-    (found,) = [block for block in blocks if block.split("\n")[1].startswith(first_line)]
-    return found.split("\n", 1)[1]
+    (example_block,) = [block for block in blocks if block.split("\n")[1].startswith(first_line)]
+    return example_block.split("\n", 1)[1]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -11,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from disk import files_at_most
 from homeostat.engine import checkpoint
 from homeostat.errors import CheckpointError, OutOfResources
+from homeostat.files import replacing
 
 
 def truncated(data: bytes) -> bytes:
@@ -111,29 +112,26 @@ def test_any_other_file_is_no_checkpoint(tmp_path: Path, content: bytes) -> None
 def test_the_ring_is_in_the_order_of_steps_beyond_six_digits(tmp_path: Path) -> None:
     for step in (1_000_000, 999_999, 5):
         checkpoint.write(checkpoint.path_of(tmp_path, step), {"state": {}})
-    (tmp_path / "step-000007.ckpt.part").write_bytes(b"half")
-    assert [path.name for path in checkpoint.ring(tmp_path)] == [
+    with replacing(tmp_path / "step-000007.ckpt"):
+        names = [path.name for path in checkpoint.ring(tmp_path)]
+    assert names == [
         "step-000005.ckpt", "step-999999.ckpt", "step-1000000.ckpt",
     ]  # fmt: skip
 
 
 def test_cleaning_removes_what_a_kill_left_and_nothing_else(tmp_path: Path) -> None:
     checkpoint.write(checkpoint.path_of(tmp_path, 1), {"state": {}})
-    (tmp_path / "step-000002.ckpt.part").write_bytes(b"half")
+    (tmp_path / ".step-000002.ckpt.01234567.part").write_bytes(b"half")
     (tmp_path / "step-000002.ckpt.sha256").write_text("seal of a file that was never renamed")
     checkpoint.clean(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["step-000001.ckpt", "step-000001.ckpt.sha256"]
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "best.ckpt"
     checkpoint.write(path, {"state": {"x": 1}})
 
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with files_at_most(100), pytest.raises(OutOfResources, match=r"No room to write .*best\.ckpt"):
         checkpoint.write(path, {"state": {"x": 2}})
     assert checkpoint.is_intact(path)
     assert checkpoint.read(path)["state"] == {"x": 1}

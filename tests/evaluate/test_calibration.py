@@ -57,16 +57,16 @@ def test_a_calibrated_model_may_have_no_error_and_a_sharpened_one_surely_has(war
 
 @pytest.mark.parametrize(("n", "sharpen"), [(500, 1.0), (500, 1.6), (2000, 1.2)])
 def test_coverage_of_the_calibration_error(ward, n, sharpen):
-    """The truth: |probability said - probability of the event|, averaged over the bins of each sample."""
+    """The truth: |probability stated - probability of the event|, averaged over the bins of each sample."""
     random = np.random.default_rng(7)
     x = random.normal(size=100_000) * 1.5 - 1.5
-    said, true = special.expit(sharpen * x), special.expit(x)
+    stated, true = special.expit(sharpen * x), special.expit(x)
     covered, seeds = 0, 250
     for seed in range(seeds):
         p = ward(n, seed=seed, sharpen=sharpen)
         edges = np.unique(np.quantile(p.output, np.linspace(0, 1, 11)[1:-1]))
         error = np.abs(
-            np.bincount(np.searchsorted(edges, said, side="right"), weights=true - said)
+            np.bincount(np.searchsorted(edges, stated, side="right"), weights=true - stated)
         ).sum() / len(x)
         score = calibration.ece(p, resamples=300)
         covered += score.low <= error <= score.high

@@ -49,8 +49,8 @@ def test_size_with_clustered_rows(ward):
         )
 
     pairs = [pair(ward, seed, n=200) for seed in range(300)]
-    found = [compare.paired_delong(copies(a, 1), copies(b, 2)).p < 0.05 for a, b in pairs]
-    assert 0.02 <= np.mean(found) <= 0.08
+    significant = [compare.paired_delong(copies(a, 1), copies(b, 2)).p < 0.05 for a, b in pairs]
+    assert 0.02 <= np.mean(significant) <= 0.08
 
 
 def test_coverage_of_the_difference(ward):
@@ -59,11 +59,11 @@ def test_coverage_of_the_difference(ward):
     covered, seeds = {"delong": 0, "bootstrap": 0}, 250
     for seed in range(seeds):
         a, b = pair(ward, seed, n=400, noise=(0.3, 1.5))
-        for name, made in (
+        for name, comparison in (
             ("delong", compare.paired_delong(a, b)),
             ("bootstrap", compare.paired_bootstrap([a], [b], "auroc", resamples=300)),
         ):
-            covered[name] += made.low <= true <= made.high
+            covered[name] += comparison.low <= true <= comparison.high
     for count in covered.values():
         assert 0.92 <= count / seeds <= 0.98
 
@@ -78,8 +78,8 @@ def test_delong_and_bootstrap_agree(ward):
 
 def test_a_model_equals_itself(ward):
     a, _ = pair(ward, 0)
-    for made in (compare.paired_delong(a, a), compare.paired_bootstrap([a], [a], "auprc")):
-        assert (made.difference, made.low, made.high, made.p) == (0.0, 0.0, 0.0, 1.0)
+    for comparison in (compare.paired_delong(a, a), compare.paired_bootstrap([a], [a], "auprc")):
+        assert (comparison.difference, comparison.low, comparison.high, comparison.p) == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_swapping_the_sides_mirrors_the_difference(ward):
@@ -97,24 +97,24 @@ def test_the_order_of_rows_in_the_files_does_not_matter(ward):
 
 @pytest.mark.parametrize("score", ["auroc", "auprc", "brier", "log loss"])
 def test_every_ranking_score_can_be_compared(ward, score):
-    made = compare.paired_bootstrap(*([p] for p in pair(ward, 0)), score, resamples=200)
-    assert made.low < made.difference < made.high
+    comparison = compare.paired_bootstrap(*([p] for p in pair(ward, 0)), score, resamples=200)
+    assert comparison.low < comparison.difference < comparison.high
 
 
 def test_regressions_are_compared_by_subject(cells):
     good, bad = cells(20, off=0.01), cells(20, off=0.05)
     bad = replace(good, outputs=bad.outputs - bad.targets + good.targets, model="bad")
-    made = compare.paired_bootstrap([good], [bad], "rmse per subject")
-    assert made.difference < 0
-    assert made.p < 0.01
-    assert (made.n, made.subjects) == (800, 20)
+    comparison = compare.paired_bootstrap([good], [bad], "rmse per subject")
+    assert comparison.difference < 0
+    assert comparison.p < 0.01
+    assert (comparison.n, comparison.subjects) == (800, 20)
 
 
 def test_one_training_each_speaks_of_these_two_only(ward):
     a, b = pair(ward, 0)
-    made = compare.paired_bootstrap([a], [b], "auroc", resamples=200)
-    assert made.seeds == (1, 1)
-    assert made.note.startswith("one training each")
+    comparison = compare.paired_bootstrap([a], [b], "auroc", resamples=200)
+    assert comparison.seeds == (1, 1)
+    assert comparison.note.startswith("one training each")
 
 
 def test_several_seeds_widen_the_interval_by_the_variance_between_trainings(ward):
@@ -122,29 +122,29 @@ def test_several_seeds_widen_the_interval_by_the_variance_between_trainings(ward
     truth = ward(1000)
     a = [rival(truth, k, noise) for k, noise in enumerate((0.2, 0.8, 1.6))]
     b = [rival(truth, 10 + k, noise) for k, noise in enumerate((0.4, 1.0, 1.8))]
-    made = compare.paired_bootstrap(a, b, "auroc", resamples=500)
+    comparison = compare.paired_bootstrap(a, b, "auroc", resamples=500)
     alone = compare.paired_bootstrap(a[:1], b[:1], "auroc", resamples=500)
-    assert made.seeds == (3, 3)
-    assert made.note == ""
+    assert comparison.seeds == (3, 3)
+    assert comparison.note == ""
     scores = [[compare.paired_delong(p, p).value_a for p in side] for side in (a, b)]
-    assert made.value_a == pytest.approx(np.mean(scores[0]))
+    assert comparison.value_a == pytest.approx(np.mean(scores[0]))
     seed_se = np.sqrt((np.var(scores[0], ddof=1) + np.var(scores[1], ddof=1)) / 2 * (2 / 3))
-    assert made.high - made.low > 2 * 1.96 * seed_se > alone.high - alone.low
+    assert comparison.high - comparison.low > 2 * 1.96 * seed_se > alone.high - alone.low
 
 
 def test_size_with_three_seeds_each_when_seeds_scatter(ward):
     """A method whose trainings scatter, against itself: one seed each would call a winner far too often."""
-    found = {"three": [], "one": []}
+    significant = {"three": [], "one": []}
     for seed in range(100):
         truth = ward(1500, seed=seed)
         random = np.random.default_rng(seed)
         group = [
             [rival(truth, 50 * seed + 10 * s + k, random.uniform(0.1, 1.2)) for k in range(3)] for s in (1, 2)
         ]
-        found["three"].append(compare.paired_bootstrap(*group, "auroc", resamples=150).p < 0.05)
-        found["one"].append(compare.paired_delong(group[0][0], group[1][0]).p < 0.05)
-    assert np.mean(found["three"]) <= 0.10
-    assert np.mean(found["one"]) > 0.3
+        significant["three"].append(compare.paired_bootstrap(*group, "auroc", resamples=150).p < 0.05)
+        significant["one"].append(compare.paired_delong(group[0][0], group[1][0]).p < 0.05)
+    assert np.mean(significant["three"]) <= 0.10
+    assert np.mean(significant["one"]) > 0.3
 
 
 def test_holm_by_hand():
@@ -169,10 +169,10 @@ def test_holm_holds_the_level_of_a_family():
 
 def test_comparisons_made_together_are_corrected_together(ward):
     a, b = pair(ward, 0)
-    made = compare.adjusted(
+    comparisons = compare.adjusted(
         [compare.paired_delong(a, b), compare.paired_bootstrap([a], [b], "auprc", resamples=200)]
     )
-    assert [c.holm for c in made] == list(compare.holm([c.p for c in made]))
+    assert [c.holm for c in comparisons] == list(compare.holm([c.p for c in comparisons]))
 
 
 def test_mistakes_are_told(ward):

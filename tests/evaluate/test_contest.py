@@ -46,25 +46,25 @@ def test_runs_that_differ_in_their_seed_are_one_method(runs):
 
 def test_the_better_method_is_found_and_every_reading_is_noted(runs):
     folders = [runs("a-0", 0.2, 0), runs("a-1", 0.2, 1), runs("b-0", 3.0, 2), runs("b-1", 3.0, 3)]
-    (made,) = contest.contest(contest.by_method(folders), resamples=300)
-    assert (made.a, made.b, made.score, made.seeds) == ("a-0", "b-0", "auroc", (2, 2))
-    assert made.difference > 0.05
-    assert made.holm == made.p < 0.05
+    (comparison,) = contest.contest(contest.by_method(folders), resamples=300)
+    assert (comparison.a, comparison.b, comparison.score, comparison.seeds) == ("a-0", "b-0", "auroc", (2, 2))
+    assert comparison.difference > 0.05
+    assert comparison.holm == comparison.p < 0.05
     assert [len(ledger.reads(Run(folder).ledger_file)) for folder in folders] == [1, 1, 1, 1]
 
 
 def test_two_single_runs_are_compared_by_delong_and_the_note_says_what_that_means(runs):
-    (made,) = contest.contest({"a": [runs("a", 0.2, 0)], "b": [runs("b", 3.0, 2)]})
-    assert made.method == "paired DeLong"
-    assert made.note.startswith("one training each")
+    (comparison,) = contest.contest({"a": [runs("a", 0.2, 0)], "b": [runs("b", 3.0, 2)]})
+    assert comparison.method == "paired DeLong"
+    assert comparison.note.startswith("one training each")
 
 
 def test_three_methods_are_three_pairs_corrected_together(runs):
-    made = contest.contest(
+    comparisons = contest.contest(
         {name: [runs(name, noise, 0)] for name, noise in (("a", 0.2), ("b", 1.0), ("c", 3.0))}
     )
-    assert [(c.a, c.b) for c in made] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert all(c.holm >= c.p for c in made)
+    assert [(c.a, c.b) for c in comparisons] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert all(c.holm >= c.p for c in comparisons)
 
 
 def test_every_target_of_a_regression_is_compared(tmp_path):
@@ -72,7 +72,7 @@ def test_every_target_of_a_regression_is_compared(tmp_path):
     truth = np.column_stack([random.normal(size=80), random.normal(50, 10, 80)])
     folders = {}
     for name, off in (("a", (0.1, 9.0)), ("b", (0.9, 1.0))):
-        made = Predictions.build(
+        predictions = Predictions.build(
             "regression",
             "test",
             ids=range(80),
@@ -81,14 +81,14 @@ def test_every_target_of_a_regression_is_compared(tmp_path):
             outputs=truth + random.normal(size=(80, 2)) * off,
         )
         folders[name] = [tmp_path / name]
-        write(made, tmp_path / name / "predictions" / "test.parquet")
+        write(predictions, tmp_path / name / "predictions" / "test.parquet")
         (tmp_path / name / "splits.json").write_text(json.dumps({"train": [], "valid": [], "test": []}))
     soh, resistance = contest.contest(folders, resamples=300)
     assert (soh.target, resistance.target) == ("soh", "resistance")
     assert soh.difference < 0 < resistance.difference
     assert max(soh.holm, resistance.holm) < 0.05
     with pytest.raises(DataError, match="Compare one target at a time"):
-        compare.paired_bootstrap([made], [made], "rmse")
+        compare.paired_bootstrap([predictions], [predictions], "rmse")
 
 
 def test_a_run_that_trained_on_the_others_test_patients_is_refused(runs):

@@ -41,6 +41,8 @@ def test_under_ten_positives_or_negatives_there_is_a_reason():
 
 
 def test_as_text():
-    made = {"name": "auroc", "n": 10, "subjects": 10, "split": "test"}
-    assert str(Score(value=0.8, low=0.7, high=0.9, **made)) == "auroc 0.800 [0.700, 0.900]"
-    assert str(Score(value=None, note="only 3 positives", **made)) == "auroc not estimable (only 3 positives)"
+    facts = {"name": "auroc", "n": 10, "subjects": 10, "split": "test"}
+    assert str(Score(value=0.8, low=0.7, high=0.9, **facts)) == "auroc 0.800 [0.700, 0.900]"
+    assert (
+        str(Score(value=None, note="only 3 positives", **facts)) == "auroc not estimable (only 3 positives)"
+    )

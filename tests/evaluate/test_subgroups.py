@@ -32,8 +32,8 @@ def test_a_small_group_is_suppressed_with_its_count():
     rare = next(score for score in subgroups.scores(p) if score.group == "unit=rare")
     assert (rare.value, rare.n, rare.events) == (None, 0, None)
     assert rare.note == "suppressed: fewer than 20 subjects"
-    told = next(score for score in subgroups.scores(p, minimum=10) if score.group == "unit=rare")
-    assert told.n == 19
+    score = next(score for score in subgroups.scores(p, minimum=10) if score.group == "unit=rare")
+    assert score.n == 19
 
 
 def test_rows_of_one_patient_do_not_make_a_group_large_enough():

@@ -31,18 +31,17 @@ def icu(ward, tmp_path):
 
 
 def test_every_number_has_its_facts(icu):
-    metrics = summary.summarise(icu, settings=FAST)
-    told = json.loads(json.dumps(metrics, allow_nan=False))
-    assert told["headline"]["name"] == "auroc"
-    assert (told["headline"]["split"], told["headline"]["model"]) == ("test", "ode")
-    assert {(s["split"], s["model"]) for s in told["scores"]} == {
+    metrics = json.loads(json.dumps(summary.summarise(icu, settings=FAST), allow_nan=False))
+    assert metrics["headline"]["name"] == "auroc"
+    assert (metrics["headline"]["split"], metrics["headline"]["model"]) == ("test", "ode")
+    assert {(s["split"], s["model"]) for s in metrics["scores"]} == {
         (split, model) for split in ("valid", "test") for model in ("ode", "xgboost")
     }
-    for score in (Score.from_dict(values) for values in told["scores"]):
+    for score in (Score.from_dict(values) for values in metrics["scores"]):
         assert score.n == 1500
         assert score.method
         assert score.low <= score.value <= score.high
-    assert told["splits"]["test"]["targets"]["y"]["positives"] > 100
+    assert metrics["splits"]["test"]["targets"]["y"]["positives"] > 100
 
 
 def test_thresholds_come_from_validation(icu):
@@ -93,8 +92,8 @@ def test_a_run_folder_needs_no_list_of_files(ward, tmp_path):
 
 
 def test_trajectories_have_their_own_scores(cells, tmp_path):
-    made = files(tmp_path, cells(8, model="ode"), cells(8, off=0.05, model="linear fade"))
-    metrics = summary.summarise(made, settings=replace(FAST, headline="rmse per subject"))
+    paths = files(tmp_path, cells(8, model="ode"), cells(8, off=0.05, model="linear fade"))
+    metrics = summary.summarise(paths, settings=replace(FAST, headline="rmse per subject"))
     assert metrics["headline"]["name"] == "rmse per subject"
     names = {score["name"] for score in metrics["scores"]}
     assert {"rmse of the last point", "rmse at 80-100 % of the span"} <= names

@@ -26,6 +26,7 @@ from homeostat.engine.fit import fit
 from homeostat.engine.saver import SaveConfig
 from homeostat.engine.state import differences
 from homeostat.errors import CheckpointError, Interrupted, OutOfResources, RunError
+from homeostat.files import half_written
 from homeostat.run import Run, create
 from homeostat.task.task import Loss
 
@@ -212,7 +213,7 @@ def test_a_disk_that_fails_once_is_met_with_the_reserved_space(
 
     def full_while_reserved(handle: int) -> None:
         reserved = (run.checkpoints / "reserve").exists()
-        if reserved and (run.checkpoints / "step-000010.ckpt.part").exists():
+        if reserved and half_written(run.checkpoints, "step-000010.ckpt"):
             raise OSError(errno.ENOSPC, "No space left on device")
         sync(handle)
 
@@ -304,15 +305,15 @@ def test_a_clock_that_jumps_changes_nothing(
 def test_a_full_disk_while_a_good_state_is_kept_ends_resumably(
     run: Run, expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = checkpoint.write
+    sync = os.fsync
 
-    def full(path: Path, content: dict[str, object]) -> None:
-        if path.name == "good-000010.ckpt":
+    def full(handle: int) -> None:
+        if half_written(run.checkpoints, "good-000010.ckpt"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, content)
+        sync(handle)
 
     healing = replace(SAVING, heal=True)
-    monkeypatch.setattr(checkpoint, "write", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutOfResources, match=r"No room to write .*good-000010\.ckpt"):
         fit(make_task(), healing, run)
     assert run.status()["state"] == "interrupted"

@@ -154,7 +154,7 @@ def chest_run_once(tmp_path_factory):
     random = np.random.default_rng(0)
     truth = (random.random((500, 4)) < [0.5, 0.2, 0.1, 0.008]).astype(float)
     folder = plain_files(tmp_path_factory.mktemp("once") / "runs" / "chest-1", "chest", alarm=False)
-    made = [
+    predictions = [
         Predictions.build(
             "multilabel",
             "test",
@@ -167,7 +167,7 @@ def chest_run_once(tmp_path_factory):
         )
         for model, gain in (("stack", 0.25), ("densenet", 0.2))
     ]
-    return evaluated(folder, *made)
+    return evaluated(folder, *predictions)
 
 
 @pytest.fixture(scope="session")

@@ -33,10 +33,10 @@ def test_ticks_lie_inside_any_range_and_are_few():
     for _ in range(300):
         low = random.normal() * 10.0 ** random.integers(-6, 6)
         high = low + abs(random.normal()) * 10.0 ** random.integers(-6, 6) + 1e-9 * abs(low) + 1e-12
-        found = chart.ticks(low, high)
+        ticks = chart.ticks(low, high)
         room = (high - low) * 1e-6
-        assert all(low - room <= tick <= high + room for tick in found)
-        assert len(found) <= 11
+        assert all(low - room <= tick <= high + room for tick in ticks)
+        assert len(ticks) <= 11
 
 
 def test_a_line_breaks_at_what_is_not_finite():

@@ -34,7 +34,7 @@ def test_a_run_that_nobody_examined_claims_nothing(halted_run):
     assert findings.findings(collect(halted_run)) == ""
 
 
-def test_guards_that_were_silent_are_told(battery_run):
+def test_guards_that_were_silent_are_named(battery_run):
     assert "<p>Nothing found.</p>" in findings.findings(collect(battery_run))
     assert "Guards watched every step." in findings.findings(collect(battery_run))
 
@@ -47,7 +47,7 @@ def test_everything_of_a_child_is_on_its_parents_page(battery_run):
     note(child, "remedy", **REMEDY)
     text = page.render(battery_run)
     shown = text[text.index("<h2>What guards and doctor found</h2>") :]
-    for told in (
+    for sentence in (
         "Laws tried: padding and frozen.",
         "fatal",
         "<em>fold-1</em>: 7 more steps of padding move predictions by 0.3.",
@@ -58,7 +58,7 @@ def test_everything_of_a_child_is_on_its_parents_page(battery_run):
         "rollback(0.5)",
         "<em>fold-1</em>: healed at step 41 (guard spike): went back to step 20",
     ):
-        assert told in shown, told
+        assert sentence in shown, sentence
     doubts = "\n".join(verdict.distrust(collect(battery_run)))
     assert "7 more steps of padding move predictions by 0.3. Pass the mask." in doubts
     assert "1 remedy changed the course of training" in doubts
@@ -69,5 +69,5 @@ def test_the_gravest_comes_first_and_each_once(battery_run):
     for fold in ("fold-1", "fold-2"):
         note(battery_run / "children" / fold, "finding", **(FOUND | {"severity": "note", "what": "Small."}))
         note(battery_run / "children" / fold, "finding", **FOUND)
-    told = [each["severity"] for _, each in findings.laws_broken(collect(battery_run))]
-    assert told == ["fatal", "note"]
+    severities = [each["severity"] for _, each in findings.laws_broken(collect(battery_run))]
+    assert severities == ["fatal", "note"]

@@ -104,7 +104,7 @@ def test_a_run_without_anything_but_a_config_has_a_page(tmp_path):
     assert "not evaluated" in page.write(tmp_path).read_text()
 
 
-def test_damaged_files_are_told_on_the_page(icu_run):
+def test_damaged_files_are_named_on_the_page(icu_run):
     (icu_run / "metrics.json").write_text("{")
     (icu_run / "predictions" / "test-xgboost.parquet").write_bytes(b"PAR1")
     text = page.render(icu_run)

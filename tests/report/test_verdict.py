@@ -25,14 +25,15 @@ def checks(folder):
 
 
 def test_a_sound_run_has_its_checks(icu_run):
-    told = checks(icu_run)
+    sentences = checks(icu_run)
     assert (
-        "No id is in two splits (2,000 training, 1,000 validation and 1,500 test, split by subject)." in told
+        "No id is in two splits (2,000 training, 1,000 validation and 1,500 test, split by subject)."
+        in sentences
     )
-    assert "Every scored row belongs to the test split" in told
-    assert "Decision thresholds were chosen on validation predictions, never on test." in told
-    assert "The run reached its planned end after 1 resume." in told
-    assert "The test split was looked at once" in told
+    assert "Every scored row belongs to the test split" in sentences
+    assert "Decision thresholds were chosen on validation predictions, never on test." in sentences
+    assert "The run reached its planned end after 1 resume." in sentences
+    assert "The test split was looked at once" in sentences
 
 
 def test_a_patient_in_two_splits(icu_run):
@@ -166,7 +167,7 @@ def test_one_training_each(icu_run):
 
 def test_what_the_doctor_found(icu_run):
     assert "doctor" not in checks(icu_run)
-    found = {
+    finding = {
         "severity": "fatal",
         "what": "A patient's score depends on the batch (0.31).",
         "cause": "padding",
@@ -180,15 +181,15 @@ def test_what_the_doctor_found(icu_run):
         "advice": "",
         "command": "",
     }
-    fatal = found | {"audit": "batch_invariance", "advice": "Pack before flipping."}
-    told = {"tried": ["batch_invariance", "masking", "support"], "findings": [note, fatal]}
-    (icu_run / "findings.json").write_text(json.dumps(told))
+    fatal = finding | {"audit": "batch_invariance", "advice": "Pack before flipping."}
+    doctor = {"tried": ["batch_invariance", "masking", "support"], "findings": [note, fatal]}
+    (icu_run / "findings.json").write_text(json.dumps(doctor))
     assert "A patient's score depends on the batch (0.31). Pack before flipping." in doubts(icu_run)
     assert "Few burns" not in doubts(icu_run)
     assert "The doctor tried 3 laws; 1 held on this model and its data." in checks(icu_run)
     text = page.render(icu_run)
     assert text.index("depends on the batch") < text.index("Few burns")
-    (icu_run / "findings.json").write_text(json.dumps(told | {"findings": []}))
+    (icu_run / "findings.json").write_text(json.dumps(doctor | {"findings": []}))
     assert "<p>Nothing found.</p>" in page.render(icu_run)
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from homeostat.audits.ablation import ablation
 from homeostat.audits.augmentation import augmentation
 from homeostat.audits.base import Audit
 from homeostat.audits.batch_invariance import batch_invariance
 from homeostat.audits.best_alias import best_alias
-from homeostat.audits.constraint import constraint
 from homeostat.audits.ending import alarms, ending
 from homeostat.audits.frozen import frozen
-from homeostat.audits.imbalance import class_weights, imbalance
+from homeostat.audits.imbalance import imbalance
 from homeostat.audits.inputs import input_size, mixed_units, used_inputs
 from homeostat.audits.leakage import duplicates, leakage
 from homeostat.audits.learnable import learnable
 from homeostat.audits.masking import masking
-from homeostat.audits.near_duplicates import near_duplicates
 from homeostat.audits.normaliser import normaliser
 from homeostat.audits.padding import padding
 from homeostat.audits.provenance import provenance
@@ -27,15 +27,15 @@ from homeostat.audits.support import cases, one_class, support
 from homeostat.audits.test_peek import test_peek
 from homeostat.audits.tolerance import tolerance
 from homeostat.audits.trivial import trivial
-from homeostat.audits.units import units
 from homeostat.audits.zero_terms import zero_terms
+from homeostat.errors import ConfigError
+from homeostat.plugin.load import load
 
 AUDITS: tuple[Audit, ...] = (
     ending,
     alarms,
     leakage,
     duplicates,
-    near_duplicates,
     normaliser,
     provenance,
     selection,
@@ -50,8 +50,6 @@ AUDITS: tuple[Audit, ...] = (
     start_loss,
     zero_terms,
     ablation,
-    constraint,
-    units,
     tolerance,
     input_size,
     mixed_units,
@@ -63,5 +61,22 @@ AUDITS: tuple[Audit, ...] = (
     trivial,
     best_alias,
     imbalance,
-    class_weights,
 )
+
+
+def own(addresses: Sequence[str]) -> list[Audit]:
+    """Return the audits that are named by their address, such as ./my_audit.py:audit."""
+    found: list[Audit] = []
+    for address in addresses:
+        audit: Audit = load(address, "a law: @law(...) above a function (homeostat.audits.base)", _is_audit)
+        taken = {each.name for each in (*AUDITS, *found)}
+        if audit.name in taken:
+            raise ConfigError(
+                f"The audit {address} is called {audit.name!r}, as another one. Give it a name of its own."
+            )
+        found.append(audit)
+    return found
+
+
+def _is_audit(value: object) -> bool:
+    return isinstance(value, Audit)

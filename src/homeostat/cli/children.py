@@ -8,14 +8,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from homeostat.config import from_plain
+from homeostat.cli import origin
 from homeostat.engine import device as devices
 from homeostat.engine import interrupt
 from homeostat.engine.device import DeviceName
 from homeostat.errors import ConfigError, InUse
 from homeostat.files import read_json
 from homeostat.methods import crossfit, workers
-from homeostat.recipes import find
 from homeostat.run import Run
 
 
@@ -54,8 +53,7 @@ def _is_finished(run: Run, path: str) -> bool:
 def train(run: Run, names: Sequence[str]) -> None:
     """Train whichever of these children are free; those that another process holds are its own."""
     plain = run.config()
-    recipe = find(plain["recipe"])
-    config = from_plain(recipe.config, plain["config"])
+    recipe, config = origin.recipe_of(run)
     _leave_with_parent()
     with interrupt.listening(None):
         store = recipe.prepare(config, Path(plain["data"]), Path(plain["stores"]))

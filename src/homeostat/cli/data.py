@@ -58,7 +58,7 @@ def run(command: str, words: Sequence[str]) -> None:
         )
     action = words[0]
     recipe, rest = flags.recipe_first(f"data {action}", words[1:])
-    program = f"homeostat data {action} {recipe.name}"
+    program = f"homeostat data {action} {recipe.word}"
     if action == "simulate":
         options = flags.parse(Simulate, rest, program, "Write a simulated cohort with known truth.")
         simulate(recipe, options.out, options.seed)
@@ -102,10 +102,10 @@ def verify(recipe: Recipe[Any], where: Where) -> None:
 def _preparing(recipe: Recipe[Any], where: Where) -> str:
     given = {"--data": where.data, "--stores": where.stores, "--preset": where.preset}
     words = [str(word) for pair in given.items() if pair[1] is not None for word in pair]
-    return shlex.join(["homeostat", "data", "prepare", recipe.name, *words])
+    return shlex.join(["homeostat", "data", "prepare", recipe.word, *words])
 
 
 def _next(recipe: Recipe[Any], raw: Path, preset: str | None) -> str:
     """A preset also says how the columns of its data are called, so it is named again."""
-    words = ["homeostat", "train", recipe.name, "--data", str(raw)]
+    words = ["homeostat", "train", recipe.word, "--data", str(raw)]
     return "Next: " + shlex.join(words + ([] if preset is None else ["--preset", preset]))

@@ -24,7 +24,7 @@ class Demo:
     """What to show."""
 
     recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RECIPE]")] = DEFAULT_RECIPE
-    """Recipe to train."""
+    """Recipe to train, by name or address."""
     root: Path = Path("runs")
     """Folder for the simulated cohort, the store and the run."""
     seed: int = 0
@@ -46,4 +46,4 @@ def run(command: str, words: Sequence[str]) -> None:
     train.execute(made)
     judge.evaluate(made)
     judge.report(made)
-    console.say(f"Open {made.report_file} in a browser. Next: homeostat train {recipe.name} --help")
+    console.say(f"Open {made.report_file} in a browser. Next: homeostat train {recipe.word} --help")

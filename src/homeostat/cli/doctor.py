@@ -16,16 +16,18 @@ from typing import Annotated, Any
 import tyro
 
 from homeostat import console
-from homeostat.audits import AUDITS
+from homeostat.audits import AUDITS, own
 from homeostat.audits.base import Finding
 from homeostat.audits.exam import Exam, examine, together
 from homeostat.audits.folder import examine_run
 from homeostat.audits.machine import describe, examine_machine, read
 from homeostat.cli import flags
+from homeostat.cli.origin import warn_of_changes
 from homeostat.cli.train import begin, execute
 from homeostat.errors import Halted, HomeostatError, Interrupted
 from homeostat.files import write_json
-from homeostat.recipes import RECIPES, find
+from homeostat.plugin.address import parse
+from homeostat.recipes import RECIPES, find, published
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run, open_run
 
@@ -42,6 +44,10 @@ class Options:
     """Folder for prepared data."""
     seconds: float = 10.0
     """Longest rehearsal: every fit of the recipe is begun, and one epoch of it trained, within this time."""
+    guard: tuple[str, ...] = ()
+    """Address of a guard of your own that watches the rehearsal, too. May be given several times."""
+    audit: tuple[str, ...] = ()
+    """Address of an audit of your own that is tried, too, such as ./my_audit.py:audit. May be given several times."""
     parent: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """The run that the examined run is an ablation of: they may differ by one setting."""
     json: bool = False
@@ -57,12 +63,14 @@ def run(command: str, words: Sequence[str]) -> None:
         machine = read(Path("runs"))
         exam = examine_machine(machine)
         _show(exam, f"this machine: {describe(machine)}", options.json)
-    elif what in RECIPES:
+    elif _is_recipe(what):
         exam = examine_recipe(find(what), options)
         _show(exam, f"recipe {what}", options.json)
     else:
         examined = open_run(Path(what))
-        exam = examine_run(examined, None if options.parent is None else open_run(options.parent))
+        warn_of_changes(examined)
+        parent = None if options.parent is None else open_run(options.parent)
+        exam = examine_run(examined, parent, (*AUDITS, *own(_audits_of(examined, options))))
         _show(exam, f"run {examined.folder}", options.json)
         _keep(exam, examined.folder)
     fatal = [finding.audit for finding in exam.findings if finding.severity == "fatal"]
@@ -70,6 +78,21 @@ def run(command: str, words: Sequence[str]) -> None:
         raise Halted(
             f"{len(fatal)} fatal: {', '.join(fatal)}. What is computed like this is not to be believed."
         )
+
+
+def _is_recipe(word: str) -> bool:
+    """Say whether it names a recipe rather than the folder of a run."""
+    has_name = word.endswith(".py") or ":" in word
+    return word in RECIPES or (not Path(word).exists() and (has_name or word in published()))
+
+
+def _audits_of(run: Run, options: Options) -> list[str]:
+    """Addresses of the run's own audits, and of those that are asked for now."""
+    config = run.config().get("config", {})
+    kept = [
+        address for part in config.values() if isinstance(part, dict) for address in part.get("audit", ())
+    ]
+    return list(dict.fromkeys([*kept, *(str(parse(word)) for word in options.audit)]))
 
 
 def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
@@ -82,7 +105,9 @@ def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
             data.mkdir()
             recipe.simulate(data, 0)
         config = recipe.preset(preset)
-        short = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=1))
+        asked = {"audits": True, "guard": options.guard, "audit": options.audit}
+        fit = dataclasses.replace(config.fit, epochs=1, **asked)
+        short = dataclasses.replace(config, fit=fit)
         made = begin(recipe, short, folder / "rehearsal", data, stores)
         failed: list[Finding] = []
         exams: list[Exam] = []
@@ -91,7 +116,7 @@ def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
             try:
                 if recipe.case is not None:
                     store = recipe.prepare(short, data, stores)
-                    exams.append(examine(recipe.case(short, made, store), AUDITS))
+                    exams.append(examine(recipe.case(short, made, store), (*AUDITS, *own(options.audit))))
                 execute(made, options.seconds)
             except (Interrupted, Halted):
                 pass  # the time is over, or a guard has spoken: both are in the journal

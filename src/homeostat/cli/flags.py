@@ -9,7 +9,7 @@ import tyro
 
 from homeostat import console
 from homeostat.errors import ConfigError
-from homeostat.recipes import RECIPES, find
+from homeostat.recipes import EXAMPLE, RECIPES, find, published
 from homeostat.recipes.recipe import Recipe
 
 T = TypeVar("T")
@@ -17,12 +17,19 @@ T = TypeVar("T")
 HELP = ("-h", "--help")
 # What other training systems call a setting -> its name here.
 ALSO_CALLED = {"--gradient-clip": "--clip"}
+# Flags that may be given several times; the parser would keep the last one and drop the others.
+REPEATED = ("--guard", "--audit")
 
 
 def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[str]]:
-    """Take the recipe's name, the first word, off the words."""
+    """Take the recipe's name or address, the first word, off the words."""
     if not words or words[0].startswith("-"):
-        listed = "\n".join(f"  {name:12} {find(name).summary}" for name in RECIPES)
+        known = {name: find(name).summary for name in RECIPES}
+        known |= {
+            name: ", ".join(addresses) for name, addresses in published().items() if name not in RECIPES
+        }
+        known |= {EXAMPLE: "a recipe of your own, by its address"}
+        listed = "\n".join(f"  {name:12} {summary}" for name, summary in known.items())
         usage = f"Write: homeostat {command} RECIPE [flags]. Recipes:\n{listed}"
         if words and words[0] in HELP:
             console.say(f"{usage}\n\nThe flags of each: homeostat {command} {next(iter(RECIPES))} --help")
@@ -45,7 +52,7 @@ def parse(kind: type[T], words: Sequence[str], program: str, summary: str) -> T:
     """Read words into a dataclass. Nested settings need no prefix: --learning-rate, not --config.fit.optim...."""
     return tyro.cli(
         kind,
-        args=[_own_name(word) for word in words],
+        args=_gathered([_own_name(word) for word in words]),
         prog=program,
         description=summary,
         config=(tyro.conf.OmitArgPrefixes,),
@@ -55,3 +62,21 @@ def parse(kind: type[T], words: Sequence[str], program: str, summary: str) -> T:
 def _own_name(word: str) -> str:
     flag, equals, value = word.partition("=")
     return ALSO_CALLED.get(flag.replace("_", "-"), flag) + equals + value
+
+
+def _gathered(words: Sequence[str]) -> list[str]:
+    """Put all values of a repeated flag behind one flag: --guard a --guard b is --guard a b."""
+    rest: list[str] = []
+    values: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in REPEATED:
+            current = values.setdefault(flag, [])
+            current += [value] if equals else []
+        elif word.startswith("-"):
+            current = None
+            rest.append(word)
+        else:
+            (rest if current is None else current).append(word)
+    return rest + [word for flag, given in values.items() for word in (flag, *given)]

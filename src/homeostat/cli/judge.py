@@ -11,13 +11,11 @@ import tyro
 
 from homeostat import console
 from homeostat.cli import flags
-from homeostat.config import from_plain
+from homeostat.cli.origin import recipe_of, warn_of_changes
 from homeostat.errors import ConfigError, RunError
 from homeostat.evaluate import predictions
 from homeostat.evaluate.contest import by_method, contest
 from homeostat.files import write_json
-from homeostat.recipes import find
-from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run, open_run
 
 
@@ -60,17 +58,10 @@ def run(command: str, words: Sequence[str]) -> None:
     ](words)
 
 
-def recipe_of(run: Run) -> tuple[Recipe[Any], Any]:
-    """The recipe and the configuration that a run was made with."""
-    plain = run.config()
-    recipe = find(plain["recipe"])
-    return recipe, from_plain(recipe.config, plain["config"])
-
-
 def _evaluate(words: Sequence[str]) -> None:
-    evaluate(
-        open_run(flags.parse(One, words, "homeostat evaluate", "Score the prediction files of a run.").run)
-    )
+    run = open_run(flags.parse(One, words, "homeostat evaluate", "Score the prediction files of a run.").run)
+    warn_of_changes(run)
+    evaluate(run)
 
 
 def evaluate(run: Run) -> None:
@@ -123,8 +114,9 @@ def _predict(words: Sequence[str]) -> None:
     options = flags.parse(
         Predict, words, "homeostat predict", "Predict new data with the best model of a run."
     )
-    made = open_run(options.run)
-    predict(made, options.data, options.out)
+    run = open_run(options.run)
+    warn_of_changes(run)
+    predict(run, options.data, options.out)
 
 
 def predict(run: Run, data: Path, out: Path) -> None:

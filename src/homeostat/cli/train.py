@@ -17,9 +17,9 @@ import tyro
 
 import homeostat
 from homeostat import console
-from homeostat.cli import children, flags, judge
+from homeostat.cli import children, code, flags, judge, origin
 from homeostat.cli.environment import environment
-from homeostat.config import differences, from_plain, to_plain
+from homeostat.config import differences, to_plain
 from homeostat.engine import device as devices
 from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
@@ -27,7 +27,6 @@ from homeostat.engine.distributed import World
 from homeostat.errors import ConfigError, RunError
 from homeostat.files import write_json
 from homeostat.methods import workers
-from homeostat.recipes import find
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run, create, find_all, named, open_run
 
@@ -97,7 +96,7 @@ def train(words: Sequence[str]) -> None:
         return
     if options.data is None:
         raise ConfigError(
-            f"Which data? Add --data PATH, or make some: homeostat data simulate {recipe.name} --out FOLDER."
+            f"Which data? Add --data PATH, or make some: homeostat data simulate {recipe.word} --out FOLDER."
         )
     if not options.data.exists():
         raise ConfigError(f"--data {options.data} does not exist.")
@@ -115,7 +114,7 @@ def train(words: Sequence[str]) -> None:
 
 def newest(recipe: Recipe[Any]) -> Path:
     """The run of this recipe in runs/ that was made last."""
-    made = [one for one in find_all(Path("runs")) if one.config().get("recipe") == recipe.name]
+    made = [one for one in find_all(Path("runs")) if one.config().get("recipe") == recipe.word]
     if not made:
         raise RunError(f"There is no run of {recipe.name} in runs/ to resume. Name it with --run FOLDER.")
     return made[-1].folder
@@ -126,7 +125,7 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
     continued = open_run(folder)
     if continued.is_alive():
         raise RunError(f"{folder} is running. Follow it with `homeostat logs -f {folder}`.")
-    changed = differences(continued.config()["config"], to_plain(config))
+    changed = differences(continued.config()["config"], to_plain(code.absolute(config)))
     foreign = [line for line in changed if not line.startswith("fit.epochs:")]
     if foreign:
         raise ConfigError(
@@ -139,15 +138,18 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
 
 def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Path) -> Run:
     """Make the folder of a run, with everything in it that `resume` needs."""
+    digests = code.digests_of(recipe, config)
+    config = code.absolute(config)
     if Run(folder).is_unbegun():
         console.say(f"{folder} failed before its first step; it is started anew.")
     made = create(
         folder,
         {
-            "recipe": recipe.name,
+            "recipe": recipe.word,
             "homeostat": homeostat.__version__,
             "data": str(data.absolute()),
             "stores": str(stores.absolute()),
+            "code": digests,
             "config": to_plain(config),
         },
     )
@@ -161,8 +163,7 @@ def resume(words: Sequence[str]) -> None:
     if options.child:
         children.train(open_run(options.run), options.child)
         return
-    plain = open_run(options.run).config()
-    config = from_plain(find(plain["recipe"]).config, plain["config"])
+    _, config = origin.recipe_of(open_run(options.run))
 
     def make() -> Run:
         continued = open_run(options.run)
@@ -178,8 +179,7 @@ def resume(words: Sequence[str]) -> None:
 def extend(run: Run, epochs: int) -> None:
     """Give a run another number of epochs."""
     plain = run.config()
-    recipe = find(plain["recipe"])
-    config = from_plain(recipe.config, plain["config"])
+    _, config = origin.recipe_of(run)
     longer = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=epochs))
     changed = differences(plain["config"], to_plain(longer))
     if not changed:
@@ -192,16 +192,17 @@ def extend(run: Run, epochs: int) -> None:
 def parse(recipe: Recipe[Any], words: Sequence[str]) -> tuple[Options, Any]:
     """Read the flags of `train`: its options, and every setting of the recipe."""
     default = recipe.preset(flags.value_of("--preset", words))
+    group = recipe.name.replace("-", "_")
     both = dataclasses.make_dataclass(
         "Train",
         [  # these names head the help: "run options" and "icu options"
             ("run", Options, dataclasses.field(default_factory=Options)),
-            (recipe.name, recipe.config, dataclasses.field(default=default)),
+            (group, recipe.config, dataclasses.field(default=default)),
         ],
         frozen=True,
     )
-    parsed: Any = flags.parse(both, words, f"homeostat train {recipe.name}", recipe.summary)
-    return parsed.run, getattr(parsed, recipe.name)
+    parsed: Any = flags.parse(both, words, f"homeostat train {recipe.word}", recipe.summary)
+    return parsed.run, getattr(parsed, group)
 
 
 def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Options | ResumeOptions) -> None:
@@ -223,11 +224,12 @@ def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Opti
 def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
     """Prepare the data and train, until done or asked to stop; children in `jobs` processes, or in this one."""
     plain = run.config()
-    recipe = find(plain["recipe"])
-    config = from_plain(recipe.config, plain["config"])
+    recipe, config = origin.recipe_of(run)
     world = distributed.join(devices.choose(config.fit.device)[0])
     with interrupt.listening(budget_s), _own_part(run, world) as mine:
         with mine.active():
+            for sentence in origin.warn_of_changes(run) if world.is_first else ():
+                mine.journal("code", sentence=sentence)
             store = world.first_then_others(
                 lambda: recipe.prepare(config, Path(plain["data"]), Path(plain["stores"]))
             )

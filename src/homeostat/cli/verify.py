@@ -26,6 +26,7 @@ from homeostat.engine import checkpoint
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import differences
 from homeostat.errors import ConfigError, HomeostatError, RunError
+from homeostat.files import half_written
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
 
@@ -62,7 +63,7 @@ class Tally:
 def run(command: str, words: Sequence[str]) -> None:
     """Run `verify-resume`."""
     recipe, rest = flags.recipe_first(command, words)
-    options = flags.parse(Verify, rest, f"homeostat {command} {recipe.name}", "Kill, resume, compare.")
+    options = flags.parse(Verify, rest, f"homeostat {command} {recipe.word}", "Kill, resume, compare.")
     if os.name != "posix":
         raise ConfigError("verify-resume needs SIGKILL and fork, which only Linux and macOS have.")
     with contextlib.ExitStack() as stack:
@@ -228,7 +229,7 @@ def _journal_size(run: Run) -> int:
 
 
 def _is_writing(run: Run) -> bool:
-    return any(True for _ in run.folder.rglob("*.ckpt.part"))
+    return bool(half_written(run.folder, "*.ckpt"))
 
 
 def _count(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""How is a state kept so that it cannot be lost? Written aside, synced, checksummed, read back, and in a ring.
+"""A state on the disk that cannot be lost: written aside, synced, checksummed, read back, and kept in a ring.
 
 Files in a run's checkpoints/: step-000400.ckpt with step-000400.ckpt.sha256 for the last few, best.ckpt likewise,
 and `reserve`, which holds disk space for two more while the run is alive. The checksum is renamed into place before
@@ -22,29 +22,30 @@ import torch
 
 import homeostat
 from homeostat.errors import CheckpointError, OutOfResources, RunError, unwritable
+from homeostat.files import clear, replacing, sync
 
 # Raised when the contents of a checkpoint change shape. An old number is an error that names the version to use.
 FORMAT = 1
 
 
 def path_of(folder: Path, step: int, series: str = "step") -> Path:
-    """Name of the checkpoint of a step; six digits keep a listing in order."""
+    """Return the name of the checkpoint of a step; six digits keep a listing in order."""
     return folder / f"{series}-{step:06d}.ckpt"
 
 
 def step_of(path: Path) -> int:
-    """The step that `path_of` wrote into a name."""
+    """Return the step that `path_of` wrote into a name."""
     return int(path.stem.rpartition("-")[2])
 
 
 def ring(folder: Path, series: str = "step") -> list[Path]:
-    """All checkpoints of a series, oldest first."""
+    """Return all checkpoints of a series, oldest first."""
     pattern = re.compile(rf"{series}-\d{{6,}}\.ckpt")
     return sorted((path for path in folder.iterdir() if pattern.fullmatch(path.name)), key=step_of)
 
 
 def seal_of(path: Path) -> Path:
-    """The file that holds the checksum of a checkpoint, in the format of sha256sum."""
+    """Name the file that holds the checksum of a checkpoint, in the format of sha256sum."""
     return path.with_name(path.name + ".sha256")
 
 
@@ -54,10 +55,16 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     torch.save({"format": FORMAT, "homeostat": homeostat.__version__, **content}, buffer)
     data = buffer.getbuffer()
     digest = hashlib.sha256(data).hexdigest()
-    _write_synced(seal_of(path), f"{digest}  {path.name}\n".encode())
-    _write_synced(path, data)
-    _sync_folder(path.parent)
-    if _digest(path) != digest:
+    with replacing(path) as scratch:
+        scratch.write_bytes(data)
+        sync(scratch)  # before the seal of an older file of that name goes: the disk may be full
+        with replacing(seal_of(path)) as seal:
+            seal.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    try:
+        is_whole = _digest(path) == digest
+    except OSError as error:
+        raise unwritable(error, path) from error
+    if not is_whole:
         raise RunError(
             f"{path} reads back differently from what was written: the disk or its driver is faulty."
         )
@@ -120,8 +127,7 @@ def clean(folder: Path) -> None:
     """Make the folder and clear away what a killed process left half written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for scratch in folder.glob("*.part"):
-            scratch.unlink()
+        clear(folder)
         for seal in folder.glob("*.sha256"):
             if not seal.with_name(seal.name.removesuffix(".sha256")).exists():
                 seal.unlink()
@@ -155,29 +161,6 @@ def reserve(folder: Path, size: int) -> None:
 def release(folder: Path) -> None:
     """Give the reserved space back."""
     (folder / "reserve").unlink(missing_ok=True)
-
-
-def _write_synced(path: Path, data: bytes | memoryview) -> None:
-    scratch = path.with_name(path.name + ".part")
-    try:
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renames durable; Windows cannot open a folder and does this by itself."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _digest(path: Path) -> str:

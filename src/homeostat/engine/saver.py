@@ -10,7 +10,7 @@ from typing import Any
 
 from homeostat.engine import checkpoint
 from homeostat.engine.state import State
-from homeostat.errors import CheckpointError, ConfigError, OutOfResources, unwritable
+from homeostat.errors import CheckpointError, ConfigError, OutOfResources
 from homeostat.run import Run
 
 GOOD = 3
@@ -107,11 +107,7 @@ class Saver:
 
     def keep_good(self, state: State) -> None:
         """Keep the state of an evaluation at which nothing was wrong."""
-        path = checkpoint.path_of(self.folder, state.step, "good")
-        try:
-            checkpoint.write(path, {"state": state.snapshot()})
-        except OSError as error:
-            raise unwritable(error, path) from error
+        checkpoint.write(checkpoint.path_of(self.folder, state.step, "good"), {"state": state.snapshot()})
         for old in self._goods(state)[:-GOOD]:
             checkpoint.remove(old)
 
@@ -155,10 +151,7 @@ class Saver:
         path = checkpoint.path_of(self.folder, snapshot["step"])
         try:
             self._write_files(path, snapshot)
-        except OSError as error:
-            reason = unwritable(error, path)
-            if not isinstance(reason, OutOfResources):
-                raise reason from error
+        except OutOfResources as reason:
             self._write_on_full_disk(path, snapshot, reason)
         if later_goes:
             for later in [*checkpoint.ring(self.folder), *checkpoint.ring(self.folder, "good")]:
@@ -178,7 +171,7 @@ class Saver:
         checkpoint.release(self.folder)
         try:
             self._write_files(path, snapshot)
-        except OSError:
+        except OutOfResources:
             kept = checkpoint.ring(self.folder)
             last = kept[-1].name if kept else "no checkpoint"
             raise OutOfResources(f"{reason} The last intact state is {last}.") from None

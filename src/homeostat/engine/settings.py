@@ -40,6 +40,10 @@ class Settings:
     compute in fp32, extend or stop. At most eight in a run, all in the journal; without it they are only told."""
     audits: bool = True
     """Try the cheap laws on model and data before the first step; what does not hold is told, and training goes on."""
+    guard: tuple[str, ...] = ()
+    """Address of a guard of your own that watches, too, such as ./my_guard.py:Guard. May be given several times."""
+    audit: tuple[str, ...] = ()
+    """Address of an audit of your own that is tried, too, such as ./my_audit.py:audit. May be given several times."""
     tensorboard: bool = False
     """Also write the journal as TensorBoard events."""
 

@@ -26,6 +26,7 @@ from homeostat.engine.stream import Stream
 from homeostat.engine.tensorboard import Events
 from homeostat.engine.watch import Watch
 from homeostat.errors import SolverError
+from homeostat.guards import own
 from homeostat.guards.base import AbstractGuard
 from homeostat.run import Run
 from homeostat.task import randomness
@@ -50,7 +51,8 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         stack.enter_context(randomness.borrowed(device))
         task.model.to(device)
         policy = _precision(task, settings, device, stack)
-        state = State.fresh(task, settings.optim, settings.accumulate, guards)
+        watching = (*guards, *own(settings.guard))
+        state = State.fresh(task, settings.optim, settings.accumulate, watching)
         saver = Saver(run, settings.saving)
         notes = _restore(saver, state, world)
         progress = stack.enter_context(
@@ -63,7 +65,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         interrupt = stack.enter_context(Interrupt(is_shared=world.size > 1))
         stack.callback(lambda: _end(run, plan, state, saver))
         if settings.audits and saver.is_new and world.is_first:
-            checkup.tell(checkup.at_start(task, device), run, watch)
+            checkup.tell(checkup.at_start(task, device, settings.audit), run, watch)
         _begin(run, plan, state, saver, watch, notes, world)
         loop = Loop(
             task=task,

@@ -1,4 +1,4 @@
-"""Are these numbers believable? Statistics from prediction files, without any model."""
+"""Compute scores, intervals and comparisons from prediction files, without any model."""
 
 from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.score import Score

@@ -1,4 +1,4 @@
-"""How well does a probability tell yes from no? Ranking, probability and threshold scores of one target."""
+"""Score the probabilities of one yes/no target: by ranking, as probabilities, and at a threshold."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ RANKING = ("auroc", "auroc (bootstrap)", "auprc", "brier", "log loss")
 
 
 def _mcc(c: Floats) -> Floats:
+    """Correlate calls and truths (Matthews 1975); 0 where one of the four margins is empty."""
     tp, fp, fn, tn = c
     scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     correlation: Floats = np.divide(tp * tn - fp * fn, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -33,7 +34,7 @@ AT_THRESHOLD: Mapping[str, Callable[[Floats], Floats]] = {
     "f1": lambda c: 2 * c[0] / (2 * c[0] + c[1] + c[2]),
     "mcc": _mcc,
 }
-"""Of the counts (tp, fp, fn, tn)."""
+"""Each score as a function of the counts (tp, fp, fn, tn)."""
 BETTER: Mapping[str, Better] = {
     "brier": "lower",
     "log loss": "lower",
@@ -41,12 +42,12 @@ BETTER: Mapping[str, Better] = {
     "calibration slope": "neither",
     "calibration intercept": "neither",
 }
-"""Where higher is not better."""
+"""The scores of which higher is not better."""
 NARROW = "near 1 with few positives: such intervals hold the truth in 88 to 97 % of samples"
-"""Measured by benchmarks/evaluate.py, least for scores with heavy tails; the variance of a nearly perfect ranking rests
-on a handful of errors."""
+"""benchmarks/evaluate.py measures this coverage; it is least for scores with heavy tails. The variance of a nearly
+perfect ranking rests on a handful of errors."""
 NEAR_ONE, MANY = 0.92, 200
-"""From that area on, and up to that many positives, the note stands beside the interval."""
+"""The note stands beside the interval above this area and below this number of positives."""
 SHARES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
 """Scores that are shares of subjects: Wilson's interval holds where the bootstrap of 20 out of 20 says [1, 1]."""
 
@@ -59,7 +60,7 @@ def scores(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[Score, ...]:
-    """Every score of one binary target; all "not estimable" under ten positives or ten negatives."""
+    """Compute every score of one binary target; under ten positives or ten negatives all are "not estimable"."""
     p = p.one(p.names[0])
     make = partial(score, p, level=level)
     positives = int(p.truth.sum())
@@ -87,18 +88,17 @@ def scores(
 
 
 def auroc(p: Predictions, level: float = 0.95) -> Score:
-    """AUROC with DeLong's interval, clustered by subject."""
+    """Compute the AUROC with DeLong's interval, clustered by subject."""
     positives = int(p.truth.sum())
     if reason := too_few(positives, len(p) - positives):
         return score(p, "auroc", None, note=reason, level=level)
     areas = delong.auroc(p.truth, p.output[None], p.subjects)
     low, high = delong.interval(areas, p.truth, level)
-    se = float(np.sqrt(max(0.0, areas.covariance[0, 0])))
     return score(
         p,
         "auroc",
         float(areas.value[0]),
-        interval=Interval(low=low, high=high, se=se),
+        interval=Interval(low=low, high=high),
         method="DeLong on the logit scale" + (", clustered by subject" if clustered(p) else ""),
         trivial=0.5,
         note=NARROW if areas.value[0] > NEAR_ONE and positives < MANY else "",
@@ -117,7 +117,7 @@ def score(
     note: str = "",
     level: float = 0.95,
 ) -> Score:
-    """A score with the facts of its sample filled in."""
+    """Make a score and fill in the facts of its sample."""
     if value is not None and not np.isfinite(value):
         value, interval, note = None, None, note or "undefined on this sample"
     return Score(
@@ -141,10 +141,10 @@ def score(
 
 
 def trivials(prevalence: float, called: float) -> dict[str, float]:
-    """The same scores of predictors that look at nothing.
+    """Return the same scores of predictors that look at nothing.
 
-    For probabilities, the best constant, which is the prevalence. For shares, calling as many people by lot. For
-    accuracy the commoner answer and for F1 "yes" to everybody, because those are what a lazy model learns.
+    Probabilities are compared with the best constant, the prevalence; shares with a lottery that calls as many
+    people. Accuracy is compared with the commoner answer and F1 with "yes" to everybody: a lazy model learns those.
     """
     certain = prevalence in (0.0, 1.0)
     entropy = 0.0 if certain else -prevalence * np.log(prevalence) - (1 - prevalence) * np.log1p(-prevalence)
@@ -180,12 +180,15 @@ def _interval(
     if name in SHARES and np.isfinite(value):
         n = _effective(name, p, called, drawn, value)
         low, high = bootstrap.wilson(value, n, level)
-        return Interval(low=low, high=high, se=float(np.nanstd(drawn))), "Wilson" + by_subject
+        return Interval(low=low, high=high), "Wilson" + by_subject
     return bootstrap.percentile(drawn, subjects=subjects, level=level), "bootstrap" + by_subject
 
 
 def _effective(name: str, p: Predictions, called: Floats, drawn: Floats, value: float) -> float:
-    """Independent units behind a share: what a plain sample of the same variance would hold (design effect)."""
+    """Return the number of independent units that would give a share the same variance.
+
+    It is the n of a simple random sample divided by the design effect (Kish 1965).
+    """
     rows = {
         "sensitivity": p.truth == 1,
         "specificity": p.truth == 0,

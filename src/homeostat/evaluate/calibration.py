@@ -1,4 +1,7 @@
-"""When a model says 20 %, does it happen to 20 of 100? Reliability, expected calibration error, slope, intercept."""
+"""Measure calibration: reliability diagram, expected calibration error, slope and intercept.
+
+A model is calibrated when, of 100 people to whom it gives 20 %, the event happens to 20.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class Bin:
 
 
 def reliability(p: Predictions, bins: int = BINS, level: float = 0.95) -> tuple[Bin, ...]:
-    """Bins of equal counts (tied outputs stay together), from the lowest to the highest output."""
+    """Return bins of equal counts, from the lowest to the highest output; tied outputs stay together."""
     member = _member(p.output, bins)
     points = []
     for k in np.unique(member):
@@ -44,7 +47,7 @@ def reliability(p: Predictions, bins: int = BINS, level: float = 0.95) -> tuple[
 def scores(
     p: Predictions, *, bins: int = BINS, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> tuple[Score, ...]:
-    """ECE, calibration slope and intercept of one binary target."""
+    """Compute ECE, calibration slope and intercept of one binary target."""
     p = p.one(p.names[0])
     positives = int(p.truth.sum())
     if reason := too_few(positives, len(p) - positives):
@@ -57,7 +60,7 @@ def scores(
 def ece(
     p: Predictions, *, bins: int = BINS, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> Score:
-    """Expected calibration error over bins of equal counts.
+    """Compute the expected calibration error over bins of equal counts.
 
     The plain estimate is too large: a perfect model has an ECE above zero on any finite sample. So the upper bound
     is moved down by the bootstrap's bias, and the lower bound is zero unless the outputs, taken at their word,
@@ -84,9 +87,7 @@ def ece(
         p,
         "ece",
         value,
-        interval=Interval(
-            low=float(max(0.0, min(low, value))), high=float(max(high, value)), se=float(drawn.std())
-        ),
+        interval=Interval(low=float(max(0.0, min(low, value))), high=float(max(high, value))),
         method="bias-corrected bootstrap" + (", clustered by subject" if binary.clustered(p) else ""),
         trivial=0.0,
         note=f"{indicator.shape[1]} bins; a perfectly calibrated model shows {perfect.mean():.3f} on this sample",
@@ -95,9 +96,9 @@ def ece(
 
 
 def recalibration(p: Predictions, level: float = 0.95) -> tuple[Score, Score]:
-    """Slope (1 = right spread, below 1 = over-confident) and intercept at slope 1 (0 = right on average).
+    """Compute the slope and, at slope 1, the intercept of a logistic recalibration (Cox 1958, Biometrika 45:562).
 
-    Cox 1958 (Biometrika 45:562); standard errors are sandwiches, clustered by subject.
+    A slope of 1 is the right spread and one below 1 is over-confident; an intercept of 0 is right on average.
     """
     z = special.logit(np.clip(p.output, CLIP, 1 - CLIP))
     _, cluster = np.unique(p.subjects, return_inverse=True)
@@ -111,7 +112,10 @@ def recalibration(p: Predictions, level: float = 0.95) -> tuple[Score, Score]:
 def logistic(
     x: Floats, truth: Floats, offset: Floats, cluster: NDArray[np.intp], steps: int = 50
 ) -> tuple[Floats, Floats]:
-    """Logistic regression by Newton's method: coefficients and clustered standard errors (NaN where it diverges)."""
+    """Fit a logistic regression by Newton's method; return coefficients and standard errors, NaN where it diverges.
+
+    The errors are sandwiches over clusters (Liang and Zeger 1986, Biometrika 73:13), times clusters / (clusters - 1).
+    """
     beta = np.zeros(x.shape[1])
     for _ in range(steps):
         p = special.expit(x @ beta + offset)
@@ -131,20 +135,20 @@ def logistic(
 
 
 def _wald(p: Predictions, name: str, value: float, se: float, q: float, right: str, level: float) -> Score:
-    interval = Interval(low=float(value - q * se), high=float(value + q * se), se=float(se))
+    interval = Interval(low=float(value - q * se), high=float(value + q * se))
     note = right if np.isfinite(value) else "the outputs separate the classes; the regression has no solution"
     by_subject = "sandwich" + (", clustered by subject" if binary.clustered(p) else "")
     return binary.score(p, name, float(value), interval=interval, method=by_subject, note=note, level=level)
 
 
 def _member(output: Floats, bins: int) -> NDArray[np.intp]:
-    """The bin of every row; equal outputs share one."""
+    """Return the bin of every row; equal outputs share one."""
     edges = np.unique(np.quantile(output, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, output, side="right")
 
 
 def _perfect(output: Floats, indicator: Floats, *, resamples: int, seed: int) -> Floats:
-    """ECE of truths drawn from the outputs themselves."""
+    """Return the ECE of many truths that are drawn from the outputs themselves, as if the model were calibrated."""
     random = np.random.default_rng([seed, 1])
     block = max(1, 2**20 // len(output))
     parts = []

@@ -1,4 +1,4 @@
-"""Is one model better than another? Paired on the same rows, with both sources of noise: subjects and seeds."""
+"""Compare two models, paired on the same rows, with both sources of noise: subjects and seeds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MACRO = tuple(f"macro {name}" for name in multilabel.MACRO)
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """a minus b. `p` tests that they are equal; `holm` is p corrected for all comparisons made together."""
+    """The difference a minus b. `p` tests that they are equal; `holm` is p corrected for all of one call."""
 
     score: str
     a: str
@@ -57,7 +57,7 @@ class Comparison:
 
 
 def paired_delong(a: Predictions, b: Predictions, level: float = 0.95) -> Comparison:
-    """Two AUROCs of the same rows (DeLong 1988; clustered by subject as Obuchowski 1997)."""
+    """Compare two AUROCs of the same rows (DeLong 1988; clustered by subject as Obuchowski 1997)."""
     (a,), (b,) = aligned([a], [b])
     a, b = a.one(a.names[0]), b.one(b.names[0])
     positives = int(a.truth.sum())
@@ -84,10 +84,10 @@ def paired_bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """Mean score of the seeds of a minus that of b.
+    """Compare the mean score of the seeds of a with that of b.
 
     SE^2 = SE_boot^2 + s_seed^2 (1/n_a + 1/n_b): a bootstrap over one test set knows nothing of how much another
-    training would have differed. Student's t with Satterthwaite's degrees of freedom.
+    training would have differed. The interval is Student's t with Satterthwaite's degrees of freedom (1946).
     """
     a, b = aligned(a, b)
     functions = {
@@ -100,14 +100,16 @@ def paired_bootstrap(
     if not np.isfinite(list(values.values())).all():
         raise DataError(f"{score} is undefined on {a[0].split}; compare another score.")
     drawn = bootstrap.resample(subjects, functions, resamples=resamples, seed=seed)
-    of_a, of_b = ([name for name in functions if name[0] == side] for side in "ab")
-    difference_drawn = np.mean([drawn[k] for k in of_a], axis=0) - np.mean([drawn[k] for k in of_b], axis=0)
+    names_a, names_b = ([name for name in functions if name[0] == side] for side in "ab")
+    difference_drawn = np.mean([drawn[k] for k in names_a], axis=0) - np.mean(
+        [drawn[k] for k in names_b], axis=0
+    )
     boot = float(np.nanvar(difference_drawn, ddof=1))
-    scores_a, scores_b = np.array([values[k] for k in of_a]), np.array([values[k] for k in of_b])
+    scores_a, scores_b = np.array([values[k] for k in names_a]), np.array([values[k] for k in names_b])
     between, df_seed = _seed_variance(scores_a, scores_b)
     degrees = _satterthwaite(boot, len(np.unique(subjects)) - 1, between, df_seed)
     means = (float(scores_a.mean()), float(scores_b.mean()))
-    made = _comparison(
+    comparison = _comparison(
         a[0],
         b[0],
         score,
@@ -119,16 +121,16 @@ def paired_bootstrap(
         level,
     )
     note = "" if df_seed else "one training each: says which of these two is better, not which method"
-    return replace(made, seeds=(len(a), len(b)), note=note)
+    return replace(comparison, seeds=(len(a), len(b)), note=note)
 
 
 def knows(kind: str, score: str) -> bool:
-    """Whether two models can be compared in this score."""
+    """Say whether two models can be compared in this score."""
     return score in {"regression": regression.SCORES, "multilabel": _MACRO}.get(kind, RANKING)
 
 
 def holm(p: Sequence[float]) -> tuple[float, ...]:
-    """Holm's step-down correction (1979): the chance of any false alarm stays below the level."""
+    """Apply Holm's step-down correction (1979): the chance of any false alarm stays below the level."""
     order = np.argsort(p, kind="stable")
     stepped = np.asarray(p, float)[order] * np.arange(len(p), 0, -1)
     adjusted = np.empty(len(p))
@@ -137,13 +139,13 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """The same comparisons with Holm's correction over all of them."""
+    """Return the same comparisons with Holm's correction over all of them."""
     corrected = holm([comparison.p for comparison in comparisons])
     return tuple(replace(c, holm=p) for c, p in zip(comparisons, corrected, strict=True))
 
 
 def _statistic(p: Predictions, score: str) -> Statistic:
-    """The score as a function of the weights of `_units`."""
+    """Return the score as a function of the weights of `_units`."""
     if p.kind == "regression":
         return weighted.of_sums(_sums(p), _known(regression.SCORES, score))
     if p.kind == "multilabel":
@@ -165,14 +167,17 @@ def _sums(p: Predictions) -> Floats:
 
 
 def _units(p: Predictions) -> NDArray[np.generic]:
-    """What is resampled: rows labelled by subject, except for a regression, whose sums are by subject already."""
+    """Return the labels that are resampled: each row's subject, or the sums of a regression, which are by subject."""
     if p.kind == "regression":
         return np.arange(len(_sums(p)))
     return p.subjects
 
 
 def _seed_variance(a: Floats, b: Floats) -> tuple[float, int]:
-    """Variance of the difference of two means over seeds, pooled, and its degrees of freedom (0: one seed each)."""
+    """Return the pooled variance of the difference of two means over seeds, and its degrees of freedom.
+
+    With one seed each nothing can be said about seeds: both are 0.
+    """
     degrees = len(a) + len(b) - 2
     if degrees == 0:
         return 0.0, 0

@@ -1,4 +1,4 @@
-"""Which of these runs is better? Reads their folders: test predictions, splits and configs, never a model."""
+"""Compare runs by their folders: test predictions, splits and configs, never a model."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from homeostat.evaluate import compare, ledger, pairing
 from homeostat.evaluate.bootstrap import RESAMPLES
 from homeostat.evaluate.compare import Comparison
 from homeostat.evaluate.predictions import Predictions, Split, read
+from homeostat.evaluate.score import HEADLINE
 from homeostat.run import Run
-
-USUAL: Mapping[str, str] = {"binary": "auroc", "multilabel": "macro auroc", "regression": "rmse"}
 
 
 def by_method(folders: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
-    """Runs whose configs differ in nothing but a seed are trainings of one method, named after the first."""
-    found: dict[str, list[Path]] = {}
+    """Group runs into methods: runs whose configs differ only in a seed are one method, named after the first."""
+    groups: dict[str, list[Path]] = {}
     for folder in folders:
-        found.setdefault(_method(folder), []).append(folder)
-    return {group[0].name: tuple(group) for group in found.values()}
+        groups.setdefault(_method(folder), []).append(folder)
+    return {group[0].name: tuple(group) for group in groups.values()}
 
 
 def contest(
@@ -36,33 +35,33 @@ def contest(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[Comparison, ...]:
-    """Every pair of methods, with Holm's correction over the pairs; each reading of test goes into the ledgers.
+    """Compare every pair of methods, with Holm's correction over the pairs; note each reading of test in the ledgers.
 
-    Refuses when rows that one run is tested on were training or validation rows of another.
+    Rows that one run is tested on must not be training or validation rows of another.
     """
     if len(methods) < 2:
         raise ConfigError(
             "A comparison needs two methods. Runs that differ only in their seed are one method."
         )
-    trained = {folder: _own(folder, split) for group in methods.values() for folder in group}
-    _refuse_memory(trained)
+    predictions = {folder: _own(folder, split) for group in methods.values() for folder in group}
+    _refuse_memory(predictions)
     if split == "test":
-        for folder, p in trained.items():
+        for folder, p in predictions.items():
             ledger.record(Run(folder).ledger_file, p, "compare")
-    kind = next(iter(trained.values())).kind
-    chosen = score or USUAL[kind]
-    made = []
+    kind = next(iter(predictions.values())).kind
+    chosen = score or HEADLINE[kind]
+    comparisons = []
     for name_a, name_b in combinations(methods, 2):
-        whole = [[trained[folder] for folder in methods[name]] for name in (name_a, name_b)]
+        whole = [[predictions[folder] for folder in methods[name]] for name in (name_a, name_b)]
         for a, b in by_target(*whole):
-            made.append(replace(_pair(a, b, chosen, level, resamples, seed), a=name_a, b=name_b))
-    return compare.adjusted(made)
+            comparisons.append(replace(_pair(a, b, chosen, level, resamples, seed), a=name_a, b=name_b))
+    return compare.adjusted(comparisons)
 
 
 def by_target(
     a: Sequence[Predictions], b: Sequence[Predictions]
 ) -> list[tuple[Sequence[Predictions], Sequence[Predictions]]]:
-    """A regression's errors are in the unit of each target, so each is compared alone."""
+    """Part the targets of a regression, whose errors have the unit of their target; leave other kinds whole."""
     if a[0].kind != "regression":
         return [(a, b)]
     return [([p.one(name) for p in a], [p.one(name) for p in b]) for name in a[0].names]
@@ -78,15 +77,15 @@ def _pair(
 
 
 def _own(folder: Path, split: Split) -> Predictions:
-    """The run's own predictions of a split: those in the file of that name."""
+    """Read the run's own predictions of a split: those in the file of that name."""
     return read(Run(folder).predictions / f"{split}.parquet")
 
 
-def _refuse_memory(trained: Mapping[Path, Predictions]) -> None:
-    learnt = {folder: pairing.seen(Run(folder).splits_file) for folder in trained}
-    for folder, p in trained.items():
-        for other, known in learnt.items():
-            pairing.refuse_overlap(replace(p, model=folder.name), known, other.name)
+def _refuse_memory(predictions: Mapping[Path, Predictions]) -> None:
+    seen = {folder: pairing.seen(Run(folder).splits_file) for folder in predictions}
+    for folder, p in predictions.items():
+        for other, ids in seen.items():
+            pairing.refuse_overlap(replace(p, model=folder.name), ids, other.name)
 
 
 def _method(folder: Path) -> str:
@@ -99,5 +98,5 @@ def _method(folder: Path) -> str:
 
 def _without_seed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_seed(held) for key, held in value.items() if key != "seed"}
+        return {key: _without_seed(inner) for key, inner in value.items() if key != "seed"}
     return value

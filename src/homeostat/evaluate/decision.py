@@ -1,4 +1,4 @@
-"""Would acting on the model do more good than harm? Net benefit over the range of sensible thresholds."""
+"""Compute the net benefit of acting on a model, over the range of sensible thresholds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DecisionCurve:
     everybody: Floats
 
     def useful(self) -> tuple[float, float] | None:
-        """The longest run of thresholds where the model surely beats both treating everybody and nobody."""
+        """Return the longest range of thresholds where the model surely beats treating everybody and nobody."""
         better = self.low > np.maximum(0.0, self.everybody)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], better.astype(int), [0]])))
         runs = edges.reshape(-1, 2)
@@ -43,7 +43,7 @@ def curve(
     seed: int = 0,
     level: float = 0.95,
 ) -> DecisionCurve:
-    """One binary target; 500 resamples are enough for a band that is drawn (the scores use 2,000)."""
+    """Compute the curve of one binary target; 500 resamples are enough for a band that is only drawn."""
     p = p.one(p.names[0])
     cut = np.linspace(0.01, 0.6, 60) if thresholds is None else thresholds
     odds = cut / (1 - cut)

@@ -1,4 +1,4 @@
-"""How sure is an AUROC? DeLong's variance from midranks, clustered by subject, interval on the logit scale."""
+"""Estimate AUROCs with DeLong's variance, clustered by subject, and with intervals on the logit scale."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Labels = NDArray[np.generic]
 
 
 def placements(truth: Floats, outputs: Floats) -> tuple[Floats, Floats]:
-    """Share of negatives below each positive (m, n1), share of positives above each negative (m, n0).
+    """Return the share of negatives below each positive (m, n1), and of positives above each negative (m, n0).
 
-    By ranks (Sun and Xu 2014, IEEE Signal Processing Letters 21:1389), so O(n log n), and ties count one half.
+    Ranks make it O(n log n) (Sun and Xu 2014, IEEE Signal Processing Letters 21:1389); ties count one half.
     `outputs` is (m, n): m models over the same rows.
     """
-    pairs = [(each[truth == 1], each[truth == 0]) for each in outputs]
+    pairs = [(output[truth == 1], output[truth == 0]) for output in outputs]
     v10 = np.stack([_share_below(negative, positive) for positive, negative in pairs])
     v01 = np.stack([1 - _share_below(positive, negative) for positive, negative in pairs])
     return v10, v01
 
 
-def _share_below(values: Floats, of: Floats) -> Floats:
-    """Of each number, which share of the values lies below it."""
+def _share_below(values: Floats, numbers: Floats) -> Floats:
+    """Return the share of the values that lies below each number."""
     ordered = np.sort(values)
-    sides = np.searchsorted(ordered, of, "left") + np.searchsorted(ordered, of, "right")
+    sides = np.searchsorted(ordered, numbers, "left") + np.searchsorted(ordered, numbers, "right")
     return np.asarray(sides / (2 * len(values)), np.float64)
 
 
@@ -41,12 +41,12 @@ class Areas:
 
 
 def auroc(truth: Floats, outputs: Floats, subjects: Labels) -> Areas:
-    """AUROC of m models over the same rows.
+    """Compute the AUROCs of m models over the same rows, with their covariance.
 
-    DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837) when every row is its own subject; Obuchowski 1997
-    (Biometrics 53:567) when subjects have several rows, which need not agree in their truth. Degrees of freedom
-    by Brunner and Munzel 2000 (Biometrical Journal 42:17), whose variance is the same: with 20 positives the
-    normal quantile covers 92 % where 95 % were promised.
+    The covariance is that of DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837) when every row is its own
+    subject, and that of Obuchowski 1997 (Biometrics 53:567) when subjects have several rows, which need not agree in
+    their truth. The degrees of freedom are those of Brunner and Munzel 2000 (Biometrical Journal 42:17), whose
+    variance is the same: with 20 positives the normal quantile covers 92 % where 95 % were promised.
     """
     v10, v01 = placements(truth, outputs)
     area = v10.mean(axis=1)
@@ -69,7 +69,7 @@ def _satterthwaite(a: Floats, df_a: int, b: Floats, df_b: int) -> Floats:
 
 
 def _per_cluster(deviation: Floats, cluster: NDArray[np.intp], clusters: int) -> tuple[Floats, int]:
-    """Sums over the rows of each cluster (m, clusters), and how many clusters have a row at all."""
+    """Sum over the rows of each cluster (m, clusters); count the clusters that have a row at all."""
     sums = np.zeros((len(deviation), clusters))
     np.add.at(sums.T, cluster, deviation.T)
     return sums, len(np.unique(cluster))
@@ -80,19 +80,20 @@ def _unbiased(n: int) -> float:
 
 
 STEADY = 40
-"""Weight of Hanley and McNeil's variance in the interval, in degrees of freedom.
+"""The weight of Hanley and McNeil's variance in the interval, in degrees of freedom.
 
-By simulation (normal, exponential, t and unequal-variance scores): with 0, the interval of an area of 0.97 from 16
-positives holds the truth in 78 to 87 % of samples, with 40 in 88 to 97 %. Below 0.9 and with 30 positives or more it
-holds it in 94 to 96 % of samples, with either.
+Simulations (normal, exponential, t and unequal-variance scores) chose it. With a weight of 0, the interval of an area
+of 0.97 from 16 positives holds the truth in 78 to 87 % of samples, with 40 in 88 to 97 %. Below 0.9, with 30
+positives or more, both hold it in 94 to 96 %.
 """
 
 
 def interval(areas: Areas, truth: Floats, level: float = 0.95, model: int = 0) -> tuple[float, float]:
-    """Symmetric on the logit scale, hence inside (0, 1); of a perfect (or perfectly wrong) ranking, Newcombe's.
+    """Return an interval that is symmetric on the logit scale, hence inside (0, 1).
 
-    A nearly perfect ranking has a variance that rests on a handful of errors, and is too small whenever the area is
-    luckily large. So its logarithm is steadied towards that of a smooth formula, less the more data there are.
+    A perfect or perfectly wrong ranking gets Newcombe's. The variance of a nearly perfect ranking rests on a handful
+    of errors, and is too small whenever the area is large by luck. So its logarithm is steadied towards that of a
+    smooth formula; the more data there are, the less.
     """
     area, variance = float(areas.value[model]), float(areas.covariance[model, model])
     n1, n0, degrees = int(truth.sum()), int((1 - truth).sum()), float(areas.degrees[model])
@@ -107,9 +108,9 @@ def interval(areas: Areas, truth: Floats, level: float = 0.95, model: int = 0) -
 
 
 def newcombe(area: float, n1: int, n0: int, level: float = 0.95) -> tuple[float, float]:
-    """All areas that the observed one does not contradict (Newcombe 2006, Statistics in Medicine 25:559, method 5).
+    """Return the areas that the observed one does not contradict (Newcombe 2006, Statistics in Medicine 25:559).
 
-    DeLong's variance of a perfect ranking is zero, which would claim certainty from any sample.
+    This is his method 5. DeLong's variance of a perfect ranking is zero, which would claim certainty from any sample.
     """
     from scipy import optimize  # slow to load, and few samples need it
 
@@ -125,7 +126,10 @@ def newcombe(area: float, n1: int, n0: int, level: float = 0.95) -> tuple[float,
 
 
 def _hanley_mcneil(theta: float, n1: int, n0: int) -> float:
-    """Variance of an AUROC theta; the exponential model's pair terms with both sizes replaced by their mean."""
+    """Return the variance of an AUROC theta by the exponential model of Hanley and McNeil 1982 (Radiology 143:29).
+
+    Both sample sizes in its pair terms are replaced by their mean, as Newcombe's method 5 does.
+    """
     half = (n1 + n0) / 2 - 1
     return theta * (1 - theta) / (n1 * n0) * (1 + half * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
 

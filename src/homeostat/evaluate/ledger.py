@@ -1,4 +1,4 @@
-"""How often was the test split looked at? An append-only file that remembers every reading of it."""
+"""Remember every reading of the test split in a file that only grows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from homeostat.evaluate.predictions import Predictions
 from homeostat.run import Run
 
 YARD_STICK = "yard-stick"
-"""Purpose of a reading that scored a yard-stick: nobody chooses a model by it."""
+"""The purpose of a reading that scored a yard-stick: nobody chooses a model by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Read:
 
 
 def record(ledger: Path, p: Predictions, purpose: str, now: Callable[[], str] | None = None) -> Read:
-    """Notes one reading; on disk before the numbers are shown."""
+    """Note one reading; it is on the disk before the numbers are shown."""
     clock = now or (lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     rows, content = fingerprints(p)
     read = Read(time=clock(), purpose=purpose, model=p.model, n=len(p), rows=rows, content=content)
@@ -46,7 +46,7 @@ def record(ledger: Path, p: Predictions, purpose: str, now: Callable[[], str] | 
 
 
 def reads(ledger: Path) -> tuple[Read, ...]:
-    """Every reading so far, oldest first; a last line that a kill cut off is left out."""
+    """Return every reading so far, oldest first; a last line that a kill cut off is left out."""
     if not ledger.exists():
         return ()
     lines = ledger.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -59,15 +59,15 @@ def reads(ledger: Path) -> tuple[Read, ...]:
 
 
 def looks(folder: Path, rows: str) -> tuple[Read, ...]:
-    """Distinct looks at one test set from all runs in a folder: neither repeats nor yard-sticks count."""
-    every = [read for run in sorted(folder.iterdir()) for read in reads(Run(run).ledger_file)]
-    every = [read for read in every if read.rows == rows and read.purpose != YARD_STICK]
-    first = {read.content: read for read in sorted(every, key=lambda read: read.time, reverse=True)}
+    """Return the distinct looks at one test set from all runs in a folder; repeats and yard-sticks do not count."""
+    entries = [read for run in sorted(folder.iterdir()) for read in reads(Run(run).ledger_file)]
+    entries = [read for read in entries if read.rows == rows and read.purpose != YARD_STICK]
+    first = {read.content: read for read in sorted(entries, key=lambda read: read.time, reverse=True)}
     return tuple(sorted(first.values(), key=lambda read: read.time))
 
 
 def fingerprints(p: Predictions) -> tuple[str, str]:
-    """(rows, content), neither of which depends on the order of the rows."""
+    """Return the fingerprints (rows, content); neither depends on the order of the rows."""
     order = np.argsort(p.ids)
     rows = hashlib.sha256("\n".join(p.ids[order].tolist()).encode())
     content = rows.copy()

@@ -1,4 +1,4 @@
-"""How well does a model answer several yes/no questions at once? Each alone, and their mean over the estimable ones."""
+"""Score several yes/no targets at once: each alone, and their mean over the estimable ones."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def scores(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[Score, ...]:
-    """The macro scores first, then every target's own."""
+    """Compute the macro scores first, then every target's own."""
     chosen = thresholds or {}
-    macro = [macro_score(p, name, resamples=resamples, seed=seed, level=level) for name in MACRO]
-    each = [
+    means = [macro_score(p, name, resamples=resamples, seed=seed, level=level) for name in MACRO]
+    singles = [
         single
         for name in p.names
         for single in binary.scores(
             p.one(name), threshold=chosen.get(name, GIVEN), resamples=resamples, seed=seed, level=level
         )
     ]
-    return (*macro, *each)
+    return (*means, *singles)
 
 
 MACRO = {"auroc": weighted.auroc, "auprc": weighted.auprc}
 
 
 def estimable(p: Predictions) -> tuple[str, ...]:
-    """Targets with at least ten positives and ten negatives."""
+    """Return the targets with at least ten positives and ten negatives."""
     positives, negatives = np.nansum(p.targets, axis=0), np.nansum(1 - p.targets, axis=0)
     enough = (positives >= MINIMUM_EVENTS) & (negatives >= MINIMUM_EVENTS)
     return tuple(name for name, is_enough in zip(p.names, enough, strict=True) if is_enough)
 
 
 def macro(p: Predictions, names: tuple[str, ...], name: str) -> Statistic:
-    """The plain mean over targets; a row whose truth of one target is unknown still counts for the others."""
+    """Return the plain mean over targets; a row whose truth of one target is unknown still counts for the others."""
     parts = [_on_known_rows(p, target, name) for target in names]
 
     def statistic(weights: Floats) -> Floats:
@@ -57,7 +57,7 @@ def macro(p: Predictions, names: tuple[str, ...], name: str) -> Statistic:
 
 
 def macro_score(p: Predictions, name: str, *, resamples: int, seed: int, level: float) -> Score:
-    """The mean over the estimable targets, which the note names when they are not all."""
+    """Compute the mean over the estimable targets; the note names the others."""
     names = estimable(p)
     left_out = [target for target in p.names if target not in names]
     note = f"mean of {len(names)} of {len(p.names)} targets"
@@ -74,7 +74,7 @@ def macro_score(p: Predictions, name: str, *, resamples: int, seed: int, level: 
     interval = bootstrap.on_logit_scale(drawn, value, degrees=positives - 1, level=level)
     prevalence = [float(np.nanmean(p.targets[:, p.names.index(target)])) for target in names]
     trivial = 0.5 if name == "auroc" else float(np.mean(prevalence))
-    made = binary.score(
+    score = binary.score(
         _any(p),
         label,
         value,
@@ -83,7 +83,7 @@ def macro_score(p: Predictions, name: str, *, resamples: int, seed: int, level: 
         trivial=trivial,
         note=note,
     )
-    return replace(_as_macro(p, made), level=level)
+    return replace(_as_macro(p, score), level=level)
 
 
 def _on_known_rows(p: Predictions, target: str, name: str) -> Statistic:

@@ -1,4 +1,4 @@
-"""May two runs be compared? Only on the same rows, and only if neither learnt from the rows of the test."""
+"""Pair two runs for a comparison: on the same rows, and only if neither learnt from the rows of the test."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from homeostat.evaluate.predictions import Predictions
 
 
 def seen(splits: Path) -> frozenset[str]:
-    """Ids that a run learnt from: those it trained on and those it chose its epoch by."""
+    """Return the ids that a run learnt from: those it trained on and those it chose its epoch by."""
     try:
-        told = json.loads(splits.read_text())
-        return frozenset(map(str, (*told["train"], *told["valid"])))
+        ids = json.loads(splits.read_text())
+        return frozenset(map(str, (*ids["train"], *ids["valid"])))
     except FileNotFoundError:
         raise DataError(
             f"{splits} does not exist: without it nobody knows what the run was trained on."
@@ -26,7 +26,7 @@ def seen(splits: Path) -> frozenset[str]:
 
 
 def refuse_overlap(p: Predictions, seen_by_other: frozenset[str], other: str) -> None:
-    """Stops when rows of this test set were training or validation rows of the other run."""
+    """Refuse a test set whose rows were training or validation rows of the other run."""
     known = np.array(
         [row in seen_by_other or who in seen_by_other for row, who in zip(p.ids, p.subjects, strict=True)]
     )
@@ -41,7 +41,7 @@ def refuse_overlap(p: Predictions, seen_by_other: frozenset[str], other: str) ->
 def aligned(
     a: Sequence[Predictions], b: Sequence[Predictions]
 ) -> tuple[tuple[Predictions, ...], tuple[Predictions, ...]]:
-    """All on the rows of the first, in its order; refuses when they do not hold the same rows and truths."""
+    """Put all on the rows of the first, in its order; refuse files that do not hold the same rows and truths."""
     if not a or not b:
         raise ConfigError("A comparison needs at least one prediction file on each side.")
     first = a[0]
@@ -52,8 +52,8 @@ def _like(first: Predictions, p: Predictions) -> Predictions:
     for what in ("kind", "split", "names"):
         if getattr(p, what) != getattr(first, what):
             raise DataError(
-                f"{p.model} has {what} {getattr(p, what)}, {first.model} has {what} {getattr(first, what)}: "
-                "they cannot be compared."
+                f"{p.model} has {what} {getattr(p, what)}, "
+                f"{first.model} has {what} {getattr(first, what)}: they cannot be compared."
             )
     place = {name: row for row, name in enumerate(p.ids)}
     missing = [name for name in first.ids if name not in place]

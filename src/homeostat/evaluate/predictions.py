@@ -1,4 +1,4 @@
-"""What does a prediction file hold? One row per prediction: id, subject, truth and output of every target."""
+"""A prediction file holds one row per prediction: id, subject, truth and output of every target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from homeostat.files import replacing
 FORMAT = 1
 Kind = Literal["binary", "multilabel", "regression"]
 Split = Literal["train", "valid", "test", "out-of-fold", "new"]
-"""`out-of-fold`: each row predicted by a model that had not seen its subject. `new`: data without a truth."""
+"""The rows of `out-of-fold` were predicted by models that had not seen their subject; `new` rows have no truth."""
+BEST_FIRST: tuple[Split, ...] = ("test", "out-of-fold", "valid", "train")
+"""A headline is from the first of these splits that was predicted."""
 Strings = NDArray[np.str_]
 Floats = NDArray[np.float64]
 
@@ -43,7 +45,7 @@ class Predictions:
     unit: str = ""
     time_unit: str = ""
     selected: str = ""
-    """How the predicting state was chosen, e.g. "best valid/auroc, epoch 7"."""
+    """The rule that chose the predicting state, e.g. "best valid/auroc, epoch 7"."""
     source: str = ""
     """Digest of the state that predicted, where one run keeps it."""
 
@@ -65,18 +67,18 @@ class Predictions:
         groups: Mapping[str, Sequence[Any] | NDArray[Any]] | None = None,
         **meta: Any,
     ) -> Predictions:
-        """From plain arrays: one target may be one-dimensional, ids of any type become strings."""
+        """Build from plain arrays: one target may be one-dimensional, and ids of any type become strings."""
         if len(ids) == 0:
             raise DataError(f"There is no prediction of split {split!r}.")
-        guess = _columns(outputs)
+        columns = _columns(outputs)
         return cls(
             kind=kind,
             split=split,
             ids=_strings(ids),
             subjects=_strings(ids if subjects is None else subjects),
             names=tuple(names),
-            targets=np.full_like(guess, np.nan) if targets is None else _columns(targets),
-            outputs=guess,
+            targets=np.full_like(columns, np.nan) if targets is None else _columns(targets),
+            outputs=columns,
             time=None if time is None else np.asarray(time, np.float64),
             groups={name: _strings(values) for name, values in (groups or {}).items()},
             **meta,
@@ -86,7 +88,7 @@ class Predictions:
         return len(self.ids)
 
     def take(self, rows: NDArray[Any]) -> Predictions:
-        """The same predictions of some rows (a boolean mask or indices)."""
+        """Return the predictions of some rows (a boolean mask or indices)."""
         return replace(
             self,
             ids=self.ids[rows],
@@ -98,7 +100,7 @@ class Predictions:
         )
 
     def one(self, name: str) -> Predictions:
-        """One target alone, its rows without a truth left out."""
+        """Return one target alone, without the rows whose truth is unknown."""
         column = self.names.index(name)
         kind: Kind = "binary" if self.kind == "multilabel" else self.kind
         alone = replace(
@@ -112,12 +114,12 @@ class Predictions:
 
     @property
     def truth(self) -> Floats:
-        """The only target's truth (n,)."""
+        """Return the only target's truth (n,)."""
         return self._only(self.targets)
 
     @property
     def output(self) -> Floats:
-        """The only target's output (n,)."""
+        """Return the only target's output (n,)."""
         return self._only(self.outputs)
 
     def _only(self, columns: Floats) -> Floats:
@@ -128,7 +130,7 @@ class Predictions:
 
 def write(predictions: Predictions, path: Path) -> Path:
     """Write a prediction file: a reader sees the whole file or none."""
-    table = io.BytesIO()  # polars raises errors of a disk without their number; a full one would not be known
+    table = io.BytesIO()  # polars raises a full disk without its number, so it would not be known
     _frame(predictions).write_parquet(table, metadata={"homeostat": json.dumps(_meta(predictions))})
     with replacing(path) as scratch:
         scratch.write_bytes(table.getbuffer())
@@ -139,7 +141,8 @@ def write_csv(predictions: Predictions, path: Path) -> Path:
     """Write the rows as text, with the name of the model; for people and spreadsheets, not for `read`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as scratch:
-        _frame(predictions).with_columns(model=pl.lit(predictions.model)).write_csv(scratch)
+        text = _frame(predictions).with_columns(model=pl.lit(predictions.model)).write_csv()
+        scratch.write_text(text, encoding="utf-8")  # polars itself would not say why a disk refuses
     return path
 
 
@@ -158,8 +161,7 @@ def read(path: Path) -> Predictions:
         ) from error
     if meta.get("format") != FORMAT:
         raise DataError(
-            f"{path} has prediction format {meta.get('format')!r}, this version reads {FORMAT}. "
-            "Predict again."
+            f"{path} has prediction format {meta.get('format')!r}, this version reads {FORMAT}. Predict again."
         )
     try:
         return _parse(frame, meta)

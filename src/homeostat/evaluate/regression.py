@@ -1,4 +1,4 @@
-"""How far off is a number? Errors over all rows and subject by subject."""
+"""Score predicted numbers: errors over all rows and subject by subject."""
 
 from __future__ import annotations
 
@@ -43,12 +43,15 @@ SCORES: Mapping[str, Callable[[Floats], Floats]] = {
     "rmse per subject": lambda s: s[8] / s[7],
     "mae per subject": lambda s: s[9] / s[7],
 }
-"""Of the weighted sums of `_COLUMNS`. "per subject" averages each subject's own error, however many rows it has."""
+"""Each score as a function of the weighted sums of `_COLUMNS`.
+
+A score "per subject" averages each subject's own error, however many rows the subject has.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One row of the table of subjects."""
+    """The errors of one subject."""
 
     subject: str
     n: int
@@ -61,14 +64,13 @@ class Subject:
 def scores(
     p: Predictions, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> tuple[Score, ...]:
-    """Every score of every numeric target."""
-    return tuple(
-        made for name in p.names for made in _of_one(p.one(name), resamples=resamples, seed=seed, level=level)
-    )
+    """Compute every score of every numeric target."""
+    single = [_of_one(p.one(name), resamples=resamples, seed=seed, level=level) for name in p.names]
+    return tuple(score for target in single for score in target)
 
 
 def per_subject(p: Predictions) -> tuple[Subject, ...]:
-    """Errors of each subject, worst first."""
+    """Return the errors of each subject, worst first."""
     error = p.output - p.truth
     rows = [(str(name), error[p.subjects == name]) for name in np.unique(p.subjects)]
     table = [
@@ -92,20 +94,20 @@ def _of_one(p: Predictions, *, resamples: int, seed: int, level: float) -> tuple
     trivial = _trivials(p)
     statistics = {name: weighted.of_sums(sums, combine) for name, combine in SCORES.items()}
     drawn = bootstrap.resample(np.arange(len(sums)), statistics, resamples=resamples, seed=seed)
-    made = []
+    result = []
     for name, statistic in statistics.items():
         value = weighted.value(statistic, len(sums))
         interval = bootstrap.percentile(drawn[name], subjects=len(sums), level=level)
         if not np.isfinite(value):
-            made.append(_score(p, name, note="undefined: a truth of zero or one without spread"))
+            result.append(_score(p, name, note="undefined: a truth of zero or one without spread"))
             continue
         facts = {"low": interval.low, "high": interval.high, "trivial": trivial[name], "level": level}
-        made.append(_score(p, name, value=value, note=interval.note, method=_method(p), **facts))
-    return tuple(made)
+        result.append(_score(p, name, value=value, note=interval.note, method=_method(p), **facts))
+    return tuple(result)
 
 
 def subject_sums(truth: Floats, output: Floats, p: Predictions) -> Floats:
-    """Sums of `_COLUMNS` for each subject: the bootstrap then handles subjects, not rows."""
+    """Sum `_COLUMNS` for each subject: the bootstrap then handles subjects, not rows."""
     error = output - truth
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.abs(error / truth)
@@ -117,7 +119,7 @@ def subject_sums(truth: Floats, output: Floats, p: Predictions) -> Floats:
 
 
 def _trivials(p: Predictions) -> dict[str, float]:
-    """The best constant for each score: the mean for squares, the median for absolute errors."""
+    """Return each score of the best constant: the mean for squares, the median for absolute errors."""
     mean, median = np.full_like(p.truth, p.truth.mean()), np.full_like(p.truth, np.median(p.truth))
     of_mean, of_median = (subject_sums(p.truth, constant, p).sum(axis=0) for constant in (mean, median))
     absolute = ("mae", "mape", "mae per subject")

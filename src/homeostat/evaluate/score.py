@@ -1,4 +1,4 @@
-"""What is a score? A number with its interval, its sample, its split and the trivial predictor beside it."""
+"""A score is a number with its interval, its sample, its split, and the same number of the trivial predictor."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+HEADLINE: Mapping[str, str] = {"binary": "auroc", "multilabel": "macro auroc", "regression": "rmse"}
+"""The score that stands for a run, by the kind of its predictions."""
 MINIMUM_EVENTS = 10
 """With fewer positives (or negatives) a discrimination score is noise and is printed as "not estimable"."""
 
-
 Better = Literal["higher", "lower", "neither"]
-"""Of two values of a score. Neither: it has a right value, such as 1 for a calibration slope."""
+"""The better of two values of a score; "neither" where one value is right, such as 1 for a calibration slope."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
     name: str
     value: float | None
-    """None = not estimable; `note` says why."""
+    """None is not estimable; `note` says why."""
     low: float | None = None
     high: float | None = None
     n: int
@@ -29,7 +30,7 @@ class Score:
     events: int | None = None
     """Positives among the n rows; None for a regression."""
     method: str = ""
-    """How the interval was made."""
+    """The method of the interval."""
     split: str
     trivial: float | None = None
     """The same score of the predictor that looks at nothing."""
@@ -42,12 +43,8 @@ class Score:
     better: Better = "higher"
     level: float = 0.95
 
-    @property
-    def estimable(self) -> bool:
-        return self.value is not None
-
     def as_dict(self) -> dict[str, Any]:
-        """JSON has no infinity: such a bound becomes null."""
+        """Return plain values. JSON has no infinity: such a bound becomes null."""
         return {
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()
         }
@@ -65,7 +62,7 @@ class Score:
 
 
 def too_few(positives: int, negatives: int) -> str:
-    """The reason why a discrimination score cannot be estimated, or an empty string."""
+    """Say why a discrimination score cannot be estimated, or return an empty text."""
     if positives < MINIMUM_EVENTS:
         return f"only {positives} positives, at least {MINIMUM_EVENTS} are needed"
     if negatives < MINIMUM_EVENTS:

@@ -1,4 +1,4 @@
-"""For whom does the model work? One score per subgroup; groups too small to speak of are not spoken of."""
+"""Score every subgroup as if it were alone; suppress groups that are too small."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def scores(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[Score, ...]:
-    """AUROC and calibration intercept (binary) or RMSE (regression) of one target in every level of every group."""
+    """Compute AUROC and calibration intercept, or the RMSE of a regression, in every level of every group."""
     p = p.one(p.names[0])
-    made: list[Score] = []
+    result: list[Score] = []
     for column in columns or tuple(p.groups):
         if column not in p.groups:
             raise ConfigError(f"There is no group {column!r}. Known: {', '.join(p.groups) or 'none'}.")
@@ -35,16 +35,16 @@ def scores(
             inside = p.take(p.groups[column] == label)
             name = f"{column}={label}"
             if len(np.unique(inside.subjects)) < minimum:
-                made.append(_suppressed(p, name, minimum))
+                result.append(_suppressed(p, name, minimum))
                 continue
-            made += [replace(score, group=name) for score in _scores(inside, resamples, seed, level)]
-    return tuple(made)
+            result += [replace(score, group=name) for score in _scores(inside, resamples, seed, level)]
+    return tuple(result)
 
 
 def _scores(p: Predictions, resamples: int, seed: int, level: float) -> tuple[Score, ...]:
     if p.kind == "regression":
-        every = regression.scores(p, resamples=resamples, seed=seed, level=level)
-        return tuple(score for score in every if score.name == "rmse")
+        errors = regression.scores(p, resamples=resamples, seed=seed, level=level)
+        return tuple(score for score in errors if score.name == "rmse")
     positives = int(p.truth.sum())
     area = binary.auroc(p, level)
     if too_few(positives, len(p) - positives):

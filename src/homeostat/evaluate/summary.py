@@ -1,4 +1,4 @@
-"""What goes into metrics.json? Every number with its n, interval, method and split, from prediction files alone."""
+"""Compute the contents of metrics.json from prediction files: every number with its n, interval, method and split."""
 
 from __future__ import annotations
 
@@ -23,20 +23,17 @@ from homeostat.evaluate import (
     trajectory,
 )
 from homeostat.evaluate.bootstrap import RESAMPLES
-from homeostat.evaluate.predictions import Kind, Predictions, read
-from homeostat.evaluate.score import Score, too_few
+from homeostat.evaluate.predictions import BEST_FIRST, Kind, Predictions, read
+from homeostat.evaluate.score import HEADLINE, Score, too_few
 from homeostat.evaluate.threshold import GIVEN, Threshold
 from homeostat.run import Run
 
 FORMAT = 1
-HEADLINE: Mapping[Kind, str] = {"binary": "auroc", "multilabel": "macro auroc", "regression": "rmse"}
 CONTRASTS: Mapping[Kind, tuple[str, ...]] = {
     "binary": ("auroc", "auprc"),
     "multilabel": ("macro auroc", "macro auprc"),
     "regression": ("rmse",),
 }
-_ORDER = ("test", "out-of-fold", "valid", "train")
-"""Where the headline is taken from: the first of these that exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +42,15 @@ class Settings:
     seed: int = 0
     level: float = 0.95
     headline: str | None = None
-    """Name of the score; None takes the kind's usual one."""
+    """Name of the score; None takes the one of HEADLINE."""
     model: str | None = None
-    """The model that the run is about, the others are yard-sticks; None takes that of the first file."""
+    """The model that the run is about; the others are yard-sticks. None takes that of the first file."""
 
 
 def summarise(
     files: Sequence[Path], *, ledger_file: Path | None = None, settings: Settings | None = None
 ) -> dict[str, Any]:
-    """The contents of metrics.json. Each test file read is noted in the ledger before its numbers are computed."""
+    """Return the contents of metrics.json; note each test file in the ledger before its numbers are computed."""
     chosen = settings or Settings()
     known = [p for p in map(read, files) if np.isfinite(p.targets).any()]
     if not known:
@@ -68,12 +65,12 @@ def summarise(
         raise DataError(
             f"No file is from model {model!r}. Models: {', '.join(sorted({p.model for p in known}))}."
         )
-    told = _tell(own, [p for p in known if p.model != model], chosen)
-    return told | {"ledger": _count(ledger_file, own.get("test"))}
+    metrics = _metrics(own, [p for p in known if p.model != model], chosen)
+    return metrics | {"ledger": _count(ledger_file, own.get("test"))}
 
 
 def of_run(folder: Path, settings: Settings | None = None) -> dict[str, Any]:
-    """`summarise` of a run folder: predictions/{split}.parquet are its own, {split}-{name}.parquet its yard-sticks'."""
+    """Summarise a run folder: predictions/{split}.parquet are its own, {split}-{name}.parquet its yard-sticks'."""
     files = sorted(
         Run(folder).predictions.glob("*.parquet"),
         key=lambda path: ("-" in path.stem.replace("out-of-fold", ""), path),
@@ -83,8 +80,10 @@ def of_run(folder: Path, settings: Settings | None = None) -> dict[str, Any]:
     return summarise(files, ledger_file=Run(folder).ledger_file, settings=settings)
 
 
-def _tell(own: Mapping[str, Predictions], others: Sequence[Predictions], chosen: Settings) -> dict[str, Any]:
-    main = own[next(split for split in _ORDER if split in own)]
+def _metrics(
+    own: Mapping[str, Predictions], others: Sequence[Predictions], chosen: Settings
+) -> dict[str, Any]:
+    main = own[next(split for split in BEST_FIRST if split in own)]
     thresholds = fitted_thresholds(own)
     scores = [score for p in own.values() for score in scores_of(p, thresholds, chosen)]
     for p in others:
@@ -119,16 +118,16 @@ def _tell(own: Mapping[str, Predictions], others: Sequence[Predictions], chosen:
 
 
 def _by_split(files: Sequence[Predictions]) -> dict[str, Predictions]:
-    found: dict[str, Predictions] = {}
+    by_split: dict[str, Predictions] = {}
     for p in files:
-        if p.split in found:
+        if p.split in by_split:
             raise DataError(f"Two files hold {p.split} predictions of {p.model}. Name the models apart.")
-        found[p.split] = p
-    return found
+        by_split[p.split] = p
+    return by_split
 
 
 def scores_of(p: Predictions, thresholds: Mapping[str, Threshold], chosen: Settings) -> tuple[Score, ...]:
-    """Every score of one prediction file."""
+    """Compute every score of one prediction file."""
     how: dict[str, Any] = {"resamples": chosen.resamples, "seed": chosen.seed, "level": chosen.level}
     if p.kind == "multilabel":
         return multilabel.scores(p, thresholds=thresholds, **how)
@@ -143,7 +142,7 @@ def scores_of(p: Predictions, thresholds: Mapping[str, Threshold], chosen: Setti
 
 
 def fitted_thresholds(own: Mapping[str, Predictions]) -> dict[str, Threshold]:
-    """Youden's threshold of every target with enough cases, from validation (or out-of-fold) predictions."""
+    """Choose Youden's threshold of every target with enough cases, on validation (or out-of-fold) predictions."""
     source = own.get("valid", own.get("out-of-fold"))
     if source is None or source.kind == "regression":
         return {}
@@ -151,7 +150,7 @@ def fitted_thresholds(own: Mapping[str, Predictions]) -> dict[str, Threshold]:
 
 
 def contrast(main: Predictions, other: Predictions, chosen: Settings) -> tuple[compare.Comparison, ...]:
-    """The model against one yard-stick on the same rows."""
+    """Compare the model with one yard-stick on the same rows."""
     how: dict[str, Any] = {"resamples": chosen.resamples, "seed": chosen.seed, "level": chosen.level}
     if main.kind == "binary" and not _enough(main.one(main.names[0])):
         return ()
@@ -183,7 +182,7 @@ def _subgroups(main: Predictions, chosen: Settings) -> tuple[Score, ...]:
 
 
 def _calibrators(own: Mapping[str, Predictions]) -> dict[str, Any]:
-    """Temperature fitted on validation, and what it would do to the calibration error elsewhere."""
+    """Fit a temperature on validation predictions; the report says whether it would mend the miscalibration."""
     source = own.get("valid")
     if source is None or source.kind != "binary" or not _enough(source.one(source.names[0])):
         return {}
@@ -201,7 +200,7 @@ def _facts(p: Predictions) -> dict[str, Any]:
 
 
 def _subjects(main: Predictions) -> list[dict[str, Any]]:
-    """The table of subjects of a regression with several rows each."""
+    """Return the table of subjects of a regression with several rows each."""
     if main.kind != "regression" or len(main.names) > 1 or len(np.unique(main.subjects)) == len(main):
         return []
     return [vars(row) | {} for row in regression.per_subject(main.one(main.names[0]))]

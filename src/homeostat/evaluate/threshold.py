@@ -1,4 +1,4 @@
-"""From which probability on does the answer become yes? Chosen on validation by a named rule, never on test."""
+"""Choose the probability from which on the answer is yes: on validation by a named rule, never on test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.errors import ConfigError, DataError
+from homeostat.errors import DataError
 from homeostat.evaluate.bootstrap import Floats
 from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.score import too_few
@@ -16,7 +16,7 @@ from homeostat.evaluate.score import too_few
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """Yes when the probability is at least `value`."""
+    """A rule: the answer is yes when the probability is at least `value`."""
 
     value: float
     rule: str
@@ -43,34 +43,25 @@ GIVEN = Threshold(value=0.5, rule="given", fitted_on="given")
 
 
 def youden(p: Predictions) -> Threshold:
-    """The largest sensitivity + specificity - 1."""
+    """Choose the threshold of the largest sensitivity + specificity - 1 (Youden 1950, Cancer 3:32)."""
     cuts, sensitivity, specificity = operating_points(_fit_sample(p))
-    return _threshold(p, cuts[np.argmax(sensitivity + specificity)], "Youden")
-
-
-def sensitivity(p: Predictions, at_least: float) -> Threshold:
-    """The highest threshold that still finds this share of the positives."""
-    _share(at_least)
-    cuts, found, _ = operating_points(_fit_sample(p))
-    return _threshold(p, cuts[found >= at_least].max(), f"sensitivity >= {at_least:g}")
-
-
-def specificity(p: Predictions, at_least: float) -> Threshold:
-    """The lowest threshold that still leaves this share of the negatives alone."""
-    _share(at_least)
-    cuts, _, left_alone = operating_points(_fit_sample(p))
-    return _threshold(p, cuts[left_alone >= at_least].min(), f"specificity >= {at_least:g}")
+    value = float(cuts[np.argmax(sensitivity + specificity)])
+    return Threshold(value=value, rule="Youden", fitted_on=p.split, n=len(p), events=int(p.truth.sum()))
 
 
 def operating_points(p: Predictions) -> tuple[Floats, Floats, Floats]:
-    """Every threshold that makes a difference, from "nobody" down to "everybody": cut, sensitivity, specificity."""
+    """Return every threshold that makes a difference, from "nobody" down to "everybody".
+
+    The three arrays are the cuts, the sensitivity and the specificity at each.
+    """
     order = np.argsort(-p.output, kind="stable")
     output, truth = p.output[order], p.truth[order]
     last_of_tie = np.append(np.diff(output) != 0, True)
-    found = np.cumsum(truth)[last_of_tie] / truth.sum()
-    alarmed = np.cumsum(1 - truth)[last_of_tie] / (1 - truth).sum()
+    sensitivity = np.cumsum(truth)[last_of_tie] / truth.sum()
+    false_alarms = np.cumsum(1 - truth)[last_of_tie] / (1 - truth).sum()
     nobody = np.nextafter(output[0], np.inf)
-    return np.append(nobody, output[last_of_tie]), np.append(0.0, found), np.append(1.0, 1 - alarmed)
+    cuts = np.append(nobody, output[last_of_tie])
+    return cuts, np.append(0.0, sensitivity), np.append(1.0, 1 - false_alarms)
 
 
 def refuse_test(p: Predictions, what: str) -> None:
@@ -87,12 +78,3 @@ def _fit_sample(p: Predictions) -> Predictions:
     if reason := too_few(positives, len(p) - positives):
         raise DataError(f"No threshold can be chosen on {p.split}: {reason}. Use a given one, such as 0.5.")
     return p
-
-
-def _share(at_least: float) -> None:
-    if not 0 < at_least <= 1:
-        raise ConfigError(f"A share must lie in (0, 1], got {at_least:g}.")
-
-
-def _threshold(p: Predictions, value: np.float64, rule: str) -> Threshold:
-    return Threshold(value=float(value), rule=rule, fitted_on=p.split, n=len(p), events=int(p.truth.sum()))

@@ -1,4 +1,4 @@
-"""How does a predicted curve leave the true one? Errors subject by subject and along time."""
+"""Score predicted curves against true ones, subject by subject and along time."""
 
 from __future__ import annotations
 
@@ -28,34 +28,35 @@ class Curve:
 
 
 def curves(p: Predictions) -> tuple[Curve, ...]:
-    """Every subject's curve, in the order of the subjects' names."""
+    """Return every subject's curve, in the order of the subjects' names."""
     time = _time(p)
     p = p.one(p.names[0]) if len(p.names) == 1 else p
-    made = []
+    result = []
     for subject in np.unique(p.subjects):
         rows = np.flatnonzero(p.subjects == subject)
         rows = rows[np.argsort(time[rows], kind="stable")]
-        made.append(Curve(subject=str(subject), time=time[rows], truth=p.truth[rows], output=p.output[rows]))
-    return tuple(made)
+        curve = Curve(subject=str(subject), time=time[rows], truth=p.truth[rows], output=p.output[rows])
+        result.append(curve)
+    return tuple(result)
 
 
 def along(
     p: Predictions, *, parts: int = 5, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> tuple[Score, ...]:
-    """RMSE in equal parts of each subject's own span of time: does the error grow towards the end?"""
+    """Compute the RMSE in equal parts of each subject's own span of time, to show an error that grows."""
     share = _share_of_span(p)
     part = np.minimum((share * parts).astype(int), parts - 1)
-    made = []
+    result = []
     for k in range(parts):
         inside = p.take(part == k)
         label = f"rmse at {100 * k // parts}-{100 * (k + 1) // parts} % of the span"
         if len(inside) >= 2:
-            made.append(_rmse(inside, label, resamples=resamples, seed=seed, level=level))
-    return tuple(made)
+            result.append(_rmse(inside, label, resamples=resamples, seed=seed, level=level))
+    return tuple(result)
 
 
 def at_end(p: Predictions, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95) -> Score:
-    """RMSE of each subject's last point."""
+    """Compute the RMSE of the last points of all subjects."""
     last = [
         np.flatnonzero(p.subjects == s)[np.argmax(_time(p)[p.subjects == s])] for s in np.unique(p.subjects)
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from homeostat.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:  # a recipe is described without torch or polars being loaded
-    from homeostat.audits.base import Case
+    from homeostat.audits.case import Case
     from homeostat.data.blueprint import Blueprint
     from homeostat.data.store import Explanation, Store
     from homeostat.evaluate.predictions import Predictions
@@ -50,6 +50,14 @@ class Recipe(Generic[C]):
     only what tasks and files tell is tried."""
     presets: Mapping[str, Callable[[], C]] = field(default_factory=dict)
     """Named configurations; `smoke` must exist and end within seconds on the simulated cohort."""
+
+    address: str = ""
+    """Where `recipes.find` loaded it from: a file or module, and a name in it. Empty for those of this package."""
+
+    @property
+    def word(self) -> str:
+        """What finds this recipe again, from any folder and in any process."""
+        return self.address or self.name
 
     def preset(self, name: str | None) -> C:
         """Return the named configuration, or the default one for None."""

@@ -1,1 +1,1 @@
-"""What should a reader see first, and what should they distrust? One self-contained page per run."""
+"""Write one self-contained page per run: its score, what was checked, what to distrust, and the evidence."""

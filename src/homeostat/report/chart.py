@@ -1,4 +1,7 @@
-"""How is a figure drawn? Axes, lines, bands and points as SVG whose colours follow the page's light or dark."""
+"""Draw axes, lines, bands and points as SVG whose colours follow the page's light or dark.
+
+SVG needs no library, no font and no network; it is sharp at every size, and a test can read the place of a mark.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from homeostat.report.words import MINUS, escape
 
 WIDTH, HEIGHT = 360, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 40
-"""A panel is 360 units wide, which is a phone's width: text keeps its size there and on paper."""
+"""A panel is 360 units wide, as a phone is: text keeps its size there and on paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """Where data coordinates lie on a panel."""
+    """The map from data coordinates to places on a panel."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -37,7 +40,7 @@ class Axes:
 
 
 def spanning(values: ArrayLike, *, pad: float = 0.04, floor: float | None = None) -> tuple[float, float]:
-    """A range that holds all finite values with a little room."""
+    """Return a range that holds all finite values with a little room."""
     array = np.asarray(values, float).ravel()
     array = array[np.isfinite(array)]
     if not len(array):
@@ -48,9 +51,10 @@ def spanning(values: ArrayLike, *, pad: float = 0.04, floor: float | None = None
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers (1, 2, 2.5 or 5 times a power of ten) inside the range."""
+    """Return round numbers (1, 2, 2.5 or 5 times a power of ten) inside the range."""
     raw = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(raw))
+    # The slack of a thousandth, and of 1e-9 below, keeps rounding from dropping a tick that lies on an end.
     step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
@@ -58,16 +62,14 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 def panel(axes: Axes, marks: Sequence[str], *, title: str, described: str) -> str:
-    """A finished figure; `described` is what somebody who cannot see it is told."""
+    """Finish a figure; a screen reader speaks its title and `described`."""
     body = "".join([_grid(axes), *marks])
-    return (
-        f'<svg viewBox="0 0 {axes.width} {axes.height}" role="img" aria-label="{escape(title)}. {escape(described)}">'
-        f"{body}</svg>"
-    )
+    spoken = f"{escape(title)}. {escape(described)}"
+    return f'<svg viewBox="0 0 {axes.width} {axes.height}" role="img" aria-label="{spoken}">{body}</svg>'
 
 
 def line(axes: Axes, x: ArrayLike, y: ArrayLike, kind: str, *, step: bool = False) -> str:
-    """A line through the finite points; gaps stay gaps."""
+    """Draw a line through the finite points; gaps stay gaps."""
     px, py = axes.px(x), axes.py(y)
     parts, pen_up = [], True
     previous = 0.0
@@ -93,7 +95,7 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, kind: str) -
 
 
 def points(axes: Axes, x: ArrayLike, y: ArrayLike, kind: str, radius: float = 2.4) -> str:
-    """One path of dots: a thousand of them cost no more than a line."""
+    """Draw dots as one path: a thousand of them cost no more than a line."""
     px, py = axes.px(x), axes.py(y)
     dots = "".join(
         f"M{a:.1f} {b:.1f}h0" for a, b in zip(px, py, strict=True) if np.isfinite(a) and np.isfinite(b)
@@ -102,14 +104,14 @@ def points(axes: Axes, x: ArrayLike, y: ArrayLike, kind: str, radius: float = 2.
 
 
 def bars(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, kind: str) -> str:
-    """Vertical intervals."""
+    """Draw vertical intervals."""
     px, bottom, top = axes.px(x), axes.py(low), axes.py(high)
     path = "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in zip(px, bottom, top, strict=True))
     return f'<path class="line thin {kind}" d="{path}"/>'
 
 
 def columns(axes: Axes, edges: ArrayLike, heights: ArrayLike, kind: str) -> str:
-    """A histogram."""
+    """Draw a histogram."""
     left, base, top = axes.px(edges), float(axes.py(axes.y[0])), axes.py(heights)
     path = "".join(
         f"M{a:.1f} {base:.1f}V{t:.1f}H{b:.1f}V{base:.1f}Z"

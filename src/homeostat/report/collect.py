@@ -1,21 +1,20 @@
-"""What does a run folder hold? Everything a report needs, read once into one value; what is missing is empty."""
+"""Read everything that a report needs from a run folder, once, into one value; what is missing is empty."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from homeostat.errors import HomeostatError, RunError
 from homeostat.evaluate import ledger
-from homeostat.evaluate.predictions import Predictions, read
+from homeostat.evaluate.predictions import BEST_FIRST, Predictions, read
 from homeostat.evaluate.score import Score
 from homeostat.run import Run
 
 GRAVITY = {"fatal": 0, "serious": 1, "note": 2}
-_BEST_FIRST = ("test", "out-of-fold", "valid", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +32,9 @@ class Collected:
     metrics: Mapping[str, Any]
     predictions: tuple[Predictions, ...]
     findings: tuple[Mapping[str, Any], ...]
-    """What the audits found (findings.json), the gravest first."""
+    """The findings of the doctor (findings.json), the gravest first."""
     tried: tuple[str, ...]
-    """Names of the audits that were tried."""
+    """Names of the audits that the doctor tried."""
     curves: tuple[Predictions, ...]
     """Series of some subjects (predictions/curves/*.parquet): truth where something was observed, output everywhere."""
     reads: tuple[ledger.Read, ...]
@@ -44,22 +43,28 @@ class Collected:
     """Files that are there but cannot be read, with the reason."""
 
     def of(self, kind: str) -> tuple[Mapping[str, Any], ...]:
-        """Events of one kind, in order."""
+        """Return the events of one kind, in order."""
         return tuple(event for event in self.events if event.get("kind") == kind)
+
+    def family(self, name: str = "") -> Iterator[tuple[str, Collected]]:
+        """Yield the run, then every run inside it, each with its name from here."""
+        yield name, self
+        for child in self.children:
+            yield from child.family(f"{name}/{child.name}" if name else child.name)
 
     @property
     def headline(self) -> Score | None:
-        told = self.metrics.get("headline")
-        return Score.from_dict(told) if told else None
+        values = self.metrics.get("headline")
+        return Score.from_dict(values) if values else None
 
     @property
     def scores(self) -> tuple[Score, ...]:
-        return tuple(Score.from_dict(told) for told in self.metrics.get("scores", ()))
+        return tuple(Score.from_dict(values) for values in self.metrics.get("scores", ()))
 
     def own(self, name: str, target: str | None = None) -> Score | None:
-        """The model's own score of that name on the headline's split."""
-        told = self.headline
-        mine = (s for s in self.scores if told and s.split == told.split and s.model == self.model)
+        """Return the model's own score of that name on the headline's split."""
+        headline = self.headline
+        mine = (s for s in self.scores if headline and s.split == headline.split and s.model == self.model)
         return next((s for s in mine if s.name == name and target in (None, s.target)), None)
 
     @property
@@ -68,31 +73,33 @@ class Collected:
 
     @property
     def main(self) -> Predictions | None:
-        """The model's own predictions of the split that the headline is from."""
+        """Return the model's own predictions of the split that the headline is from."""
         own = [p for p in self.predictions if p.model == self.model]
-        return min(own, key=lambda p: _BEST_FIRST.index(p.split), default=None)
+        return min(own, key=lambda p: BEST_FIRST.index(p.split), default=None)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The run's own model, then its yard-sticks, the best by the headline score first."""
-        told = self.headline
-        if told is None:
+        """Return the run's own model, then its yard-sticks, the best by the headline score first."""
+        headline = self.headline
+        if headline is None:
             return (self.model,)
-        same = [s for s in self.scores if (s.name, s.split, s.target) == (told.name, told.split, told.target)]
-        sign = 1 if told.better == "lower" else -1
+        key = (headline.name, headline.split, headline.target)
+        same = [s for s in self.scores if (s.name, s.split, s.target) == key]
+        sign = 1 if headline.better == "lower" else -1
         others = sorted((s for s in same if s.model != self.model), key=lambda s: sign * (s.value or 0.0))
         return (self.model, *(s.model for s in others))
 
     @property
     def rivals(self) -> tuple[Predictions, ...]:
-        """The yard-sticks' predictions of the same split, the best first."""
+        """Return the yard-sticks' predictions of the same split, the best first."""
         main, models = self.main, self.models
-        found = [p for p in self.predictions if main and p.split == main.split and p.model != main.model]
-        return tuple(sorted(found, key=lambda p: models.index(p.model) if p.model in models else len(models)))
+        rivals = [p for p in self.predictions if main and p.split == main.split and p.model != main.model]
+        rank = {model: place for place, model in enumerate(models)}
+        return tuple(sorted(rivals, key=lambda p: rank.get(p.model, len(models))))
 
 
 def collect(folder: Path) -> Collected:
-    """Reads a run and its children. A damaged part is reported, not fatal: a report is most needed then."""
+    """Read a run and its children. A damaged part is reported, not fatal: a report is most needed then."""
     run = Run(folder)
     if not folder.is_dir() or not (
         run.config_file.exists() or run.status_file.exists() or run.metrics_file.exists()
@@ -136,27 +143,27 @@ def _json(path: Path, broken: list[str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        contents = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         broken.append(f"{path.name} is not JSON ({error})")
         return {}
-    if not isinstance(told, dict):
-        broken.append(f"{path.name} holds {type(told).__name__}, not an object")
+    if not isinstance(contents, dict):
+        broken.append(f"{path.name} holds {type(contents).__name__}, not an object")
         return {}
-    return told
+    return contents
 
 
 def _predictions(folder: Path, broken: list[str]) -> tuple[Predictions, ...]:
-    found = []
+    readable = []
     for path in sorted(folder.glob("*.parquet")):
         try:
             predictions = read(path)
         except HomeostatError as error:
             broken.append(str(error))
             continue
-        if predictions.split in _BEST_FIRST:
-            found.append(predictions)
-    return tuple(found)
+        if predictions.split in BEST_FIRST:
+            readable.append(predictions)
+    return tuple(readable)
 
 
 def _reads(path: Path, broken: list[str]) -> tuple[ledger.Read, ...]:

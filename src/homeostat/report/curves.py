@@ -1,4 +1,4 @@
-"""How did training go, and how do predicted curves follow the true ones? Lines over steps and over time."""
+"""Draw the course of training over steps, and predicted curves against true ones over time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_POINTS = 1500
 
 
 def learning(run: Collected) -> tuple[Figure, ...]:
-    """Loss and scores over training; of the children, when the run itself did not train."""
+    """Draw loss and scores over training: those of the run, or those of its children when it did not train itself."""
     fits = (
         [run]
         if run.of("score") or run.of("epoch")
@@ -36,17 +36,17 @@ def learning(run: Collected) -> tuple[Figure, ...]:
 
 
 def _score_names(fits: Sequence[Collected]) -> list[str]:
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for fit in fits:
         for event in fit.of("score"):
-            found |= {
+            names |= {
                 k: None for k, v in event.items() if k not in _NOT_SCORES and isinstance(v, int | float)
             }
-    return list(found)
+    return list(names)
 
 
 def _over(fit: Collected, kind: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(epochs, values); after a resume the replayed steps count once."""
+    """Return (epochs, values); after a resume the replayed steps count once."""
     per_epoch = next((e.get("steps_per_epoch") for e in fit.of("start")), None)
     rows: dict[int, float] = {}
     for event in fit.of(kind):
@@ -103,7 +103,7 @@ def _score(fits: Sequence[Collected], name: str) -> Figure:
 
 
 def _best_step(fit: Collected) -> float | None:
-    """Where the best score was, in the units of the x axis."""
+    """Return the place of the best score, in the units of the x axis."""
     per_epoch = next((e.get("steps_per_epoch") for e in fit.of("start")), None)
     best = [event for event in fit.of("score") if event.get("best")]
     if not best:
@@ -132,19 +132,19 @@ def _resumes(axes: Axes, fits: Sequence[Collected]) -> list[str]:
 
 
 def observed(p: Predictions, most_subjects: int = 3, most_series: int = 4) -> tuple[Figure, ...]:
-    """A model's series of some subjects against what was measured; for each, the series measured most often."""
+    """Draw a model's series of some subjects against the measurements; for each, the series measured most often."""
     if p.time is None or p.kind != "regression":
         return ()
-    made = []
+    figures: list[Figure] = []
     for subject in dict.fromkeys(p.subjects.tolist()):
         rows = np.flatnonzero(p.subjects == subject)
         rows = rows[np.argsort(p.time[rows], kind="stable")]
         counts = np.isfinite(p.targets[rows]).sum(axis=0)
         columns = [k for k in np.argsort(-counts, kind="stable")[:most_series] if counts[k]]
-        made += [_observed(p, str(subject), rows, int(k)) for k in columns]
-        if len(made) >= most_subjects * most_series:
+        figures += [_observed(p, str(subject), rows, int(k)) for k in columns]
+        if len(figures) >= most_subjects * most_series:
             break
-    return tuple(made)
+    return tuple(figures)
 
 
 def _observed(p: Predictions, subject: str, rows: np.ndarray, column: int) -> Figure:
@@ -170,18 +170,18 @@ def _observed(p: Predictions, subject: str, rows: np.ndarray, column: int) -> Fi
 
 
 def regression_figures(main: Predictions, rivals: Sequence[Predictions]) -> tuple[Figure, ...]:
-    """Predicted against true, errors, and the curves of single subjects where there are any."""
-    made: list[Figure] = []
+    """Draw predicted against true, and the curves of single subjects where there are any."""
+    figures: list[Figure] = []
     for name in main.names[:3]:
         own = main.one(name)
-        made.append(against(own))
+        figures.append(against(own))
         if own.time is not None:
-            made += subjects(own, [p.one(name) for p in rivals])
-    return tuple(made)
+            figures += subjects(own, [p.one(name) for p in rivals])
+    return tuple(figures)
 
 
 def against(p: Predictions) -> Figure:
-    """Predicted against true; at most 1,500 points, evenly taken."""
+    """Draw predicted against true; at most MOST_POINTS points, evenly taken."""
     rows = np.unique(np.linspace(0, len(p) - 1, min(len(p), MOST_POINTS)).astype(int))
     both = chart.spanning([p.truth, p.output])
     unit = f" ({p.unit})" if p.unit else ""
@@ -206,7 +206,7 @@ def against(p: Predictions) -> Figure:
 
 
 def subjects(p: Predictions, rivals: Sequence[Predictions], most: int = 6) -> list[Figure]:
-    """Curves of the best, middle and worst subjects, so that nobody sees only the flattering ones."""
+    """Draw the curves of the best, middle and worst subjects, so that nobody sees only the flattering ones."""
     ranked = [row.subject for row in regression.per_subject(p)]
     if len(ranked) == len(p):
         return []
@@ -215,14 +215,14 @@ def subjects(p: Predictions, rivals: Sequence[Predictions], most: int = 6) -> li
     curves = {curve.subject: curve for curve in trajectory.curves(p)}
     others = [{curve.subject: curve for curve in trajectory.curves(q)} for q in rivals[:2]]
     span = chart.spanning([value for name in chosen for value in (*curves[name].truth, *curves[name].output)])
-    made = []
+    figures = []
     for place, name in zip(places, chosen, strict=True):
         rank = "worst" if place == 0 else "best" if place == len(ranked) - 1 else f"rank {place + 1}"
         rank += f" of {len(ranked)}"
-        made.append(
+        figures.append(
             _subject(p, curves[name], [other[name] for other in others if name in other], rivals, span, rank)
         )
-    return made
+    return figures
 
 
 def _subject(

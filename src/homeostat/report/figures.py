@@ -1,4 +1,4 @@
-"""Which pictures does a binary prediction deserve? ROC, precision and recall, reliability, risks, net benefit."""
+"""Draw a binary prediction: ROC, precision and recall, reliability, net benefit, risks."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from homeostat.report.words import number
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture with its name, its key and a sentence on how to read it."""
+    """A picture with its name, its key and a sentence that tells how to read it."""
 
     title: str
     svg: str
     reading: str
     key: tuple[tuple[str, str], ...] = ()
-    """(class of the line, words)."""
+    """Pairs of (class of the line, words)."""
 
 
 UNIT = (0.0, 1.0)
 
 
 def series(k: int) -> str:
-    """Class of the k-th model: 0 is the run's own."""
+    """Return the class of the k-th model: 0 is the run's own."""
     return f"s{min(k, 5)}"
 
 
@@ -41,7 +41,7 @@ def drawable(p: Predictions) -> bool:
 
 
 def binary(main: Predictions, rivals: Sequence[Predictions], cut: Threshold | None) -> tuple[Figure, ...]:
-    """All pictures of one binary target."""
+    """Draw all pictures of one binary target."""
     models = [main.one(main.names[0]), *(p.one(p.names[0]) for p in rivals)]
     if not drawable(models[0]):
         return ()
@@ -58,8 +58,8 @@ def roc(models: Sequence[Predictions], cut: Threshold | None) -> Figure:
     axes = Axes(x=UNIT, y=UNIT, x_label="1 − specificity (false alarms)", y_label="sensitivity")
     marks = [chart.line(axes, UNIT, UNIT, "trivial")]
     for k, p in reversed(list(enumerate(models))):
-        _, found, left_alone = operating_points(p)
-        marks.append(chart.line(axes, *_thinned(1 - left_alone, found), series(k)))
+        _, sensitivity, specificity = operating_points(p)
+        marks.append(chart.line(axes, *_thinned(1 - specificity, sensitivity), series(k)))
     reading = "Up and left is better; the dotted diagonal is guessing."
     if cut is not None:
         called, truth = cut(models[0].output), models[0].truth
@@ -83,10 +83,10 @@ def precision_recall(models: Sequence[Predictions]) -> Figure:
     marks = [chart.line(axes, UNIT, (prevalence, prevalence), "trivial")]
     areas: list[tuple[str, float]] = []
     for k, p in reversed(list(enumerate(models))):
-        cuts, found, _ = operating_points(p)
+        cuts, recall, _ = operating_points(p)
         called = np.searchsorted(np.sort(-p.output), -cuts, side="right")
-        precision = found[1:] * p.truth.sum() / called[1:]
-        marks.append(chart.line(axes, *_thinned(found[1:], precision), series(k), step=True))
+        precision = recall[1:] * p.truth.sum() / called[1:]
+        marks.append(chart.line(axes, *_thinned(recall[1:], precision), series(k), step=True))
         areas.insert(0, (p.model, weighted.value(weighted.auprc(p.truth, p.output), len(p))))
     described = "; ".join(f"{name} has average precision {number(area)}" for name, area in areas)
     return Figure(
@@ -101,12 +101,12 @@ def reliability(p: Predictions) -> Figure:
     bins = calibration.reliability(p)
     top = min(1.0, 1.15 * max(max(b.high for b in bins), max(b.output for b in bins)))
     axes = Axes(x=(0, top), y=(0, top), x_label="probability said", y_label="share that happened")
-    said, rate = [b.output for b in bins], [b.rate for b in bins]
+    output, rate = [b.output for b in bins], [b.rate for b in bins]
     marks = [
         chart.line(axes, (0, top), (0, top), "trivial"),
-        chart.bars(axes, said, [b.low for b in bins], [min(top, b.high) for b in bins], series(0)),
-        chart.line(axes, said, rate, f"{series(0)} thin"),
-        chart.points(axes, said, rate, series(0), 3.2),
+        chart.bars(axes, output, [b.low for b in bins], [min(top, b.high) for b in bins], series(0)),
+        chart.line(axes, output, rate, f"{series(0)} thin"),
+        chart.points(axes, output, rate, series(0), 3.2),
     ]
     worst = max(bins, key=lambda b: abs(b.rate - b.output))
     return Figure(
@@ -125,7 +125,7 @@ def reliability(p: Predictions) -> Figure:
 def net_benefit(models: Sequence[Predictions]) -> Figure:
     curves = [decision.curve(p) for p in models]
     own = curves[0]
-    # The share of positives is the ceiling; showing less of the plunge of "treat everybody" shows more of the model.
+    # No net benefit exceeds the share of positives. Less of the plunge of "treat everybody" leaves room for the model.
     ceiling = float(models[0].truth.mean())
     shown = own.threshold <= max(
         0.1, float(own.threshold[own.high > 0.002 * ceiling].max(initial=0.1)) + 0.03
@@ -162,7 +162,7 @@ def net_benefit(models: Sequence[Predictions]) -> Figure:
 
 
 def risks(p: Predictions, cut: Threshold | None) -> Figure:
-    """Outputs of the positives and of the negatives, each as a share of its own."""
+    """Draw the outputs of the positives and of the negatives, each as a share of its class."""
     edges = np.linspace(0, 1, 26)
     heights = [np.histogram(p.output[p.truth == y], edges)[0] / (p.truth == y).sum() for y in (0, 1)]
     axes = Axes(
@@ -190,7 +190,7 @@ def risks(p: Predictions, cut: Threshold | None) -> Figure:
 
 
 def _thinned(x: np.ndarray, y: np.ndarray, keep: int = 240) -> tuple[np.ndarray, np.ndarray]:
-    """At most `keep` points, evenly along the curve: more than a panel can show."""
+    """Keep at most `keep` points, evenly along the curve: a panel cannot show more."""
     if len(x) <= keep:
         return x, y
     along = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])

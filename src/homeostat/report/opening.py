@@ -1,4 +1,4 @@
-"""What must a reader know first? The score beside its yard-sticks, what was checked, and what to distrust."""
+"""Write the first screen: the score beside its yard-sticks, what was checked, and what to distrust."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from homeostat.report.words import SPLITS, count, escape, interval, label, liste
 
 
 def opening(run: Collected) -> str:
-    """What was trained, the score beside its yard-sticks, what was checked, what to distrust."""
+    """Say what was trained; show the score beside its yard-sticks, what was checked and what to distrust."""
     checked = _list("What was checked", verdict.checked(run), "good", "Nothing could be checked yet.")
     doubts = "Nothing stands out. Read the intervals anyway."
     distrust = _list("What to distrust", verdict.distrust(run), "bad", doubts)
@@ -28,7 +28,7 @@ def _title(run: Collected) -> str:
 
 
 def _lead(run: Collected) -> str:
-    """One sentence: what predicts what, from whom."""
+    """Say which model predicts which targets, and on whom it was scored."""
     parts = []
     if run.metrics.get("about"):
         parts.append(escape(run.metrics["about"]))
@@ -40,8 +40,7 @@ def _lead(run: Collected) -> str:
             if len(main.names) < 5
             else f"{len(main.names)} targets"
         )
-        held = facts.get(main.split, {})
-        who = count(int(held.get("subjects", 0)), "subject")
+        who = count(int(facts.get(main.split, {}).get("subjects", 0)), "subject")
         parts.append(
             f"{escape(main.model)} predicting {targets}, scored on {who} of the {SPLITS[main.split]} split."
         )
@@ -81,13 +80,13 @@ def _headline(run: Collected) -> str:
 
 
 def _mean_of_children(run: Collected) -> str:
-    told = [child.headline for child in run.children if child.headline and child.headline.value is not None]
-    values = [score.value for score in told if score.value is not None]
-    if len(values) < 2 or len({score.name for score in told}) > 1:
+    scores = [child.headline for child in run.children if child.headline and child.headline.value is not None]
+    values = [score.value for score in scores if score.value is not None]
+    if len(values) < 2 or len({score.name for score in scores}) > 1:
         return '<div class="headline"><p class="over">Score</p><p class="big none">not evaluated</p></div>'
     spread = statistics.stdev(values)
     return (
-        f'<div class="headline"><p class="over">{escape(label(told[0].name))}, mean of {len(values)} child runs</p>'
+        f'<div class="headline"><p class="over">{escape(label(scores[0].name))}, mean of {len(values)} child runs</p>'
         f'<p class="big">{number(statistics.fmean(values))}</p>'
         f"<p>standard deviation between them {number(spread)}<br>"
         f'<span class="quiet">from {number(min(values))} to {number(max(values))}</span></p></div>'
@@ -95,7 +94,7 @@ def _mean_of_children(run: Collected) -> str:
 
 
 def _sticks(run: Collected) -> str:
-    """The headline score of every model as a forest: the yard-sticks belong on the first screen."""
+    """Draw the headline score of every model as a forest: the yard-sticks belong on the first screen."""
     score = run.headline
     if score is None:
         return ""

@@ -1,4 +1,4 @@
-"""The report of a run: report.html, made from its folder alone. One file, no script, no request."""
+"""Write report.html from a run folder alone: one file, no script, no request."""
 
 from __future__ import annotations
 

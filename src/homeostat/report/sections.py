@@ -1,4 +1,4 @@
-"""What is the evidence? One section each for scores, pictures, subgroups, training, children, ledger and the rest."""
+"""Write the sections of evidence: scores, pictures, subgroups, training, children, looks at the test split."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from homeostat.report.words import SPLITS, count, escape, moment
 
 
 def scores(run: Collected) -> str:
-    told = run.headline
-    if told is None:
+    headline = run.headline
+    if headline is None:
         return ""
-    here = [score for score in run.scores if score.split == told.split]
+    here = [score for score in run.scores if score.split == headline.split]
     several = len({score.target for score in here if score.target}) > 1
     # With several targets the page shows the means; each target's AUROC is drawn below, the rest unfolds.
     shown = [score for score in here if not score.target] or here
@@ -25,7 +25,7 @@ def scores(run: Collected) -> str:
     paired = f"<h3>Against the yard-sticks</h3>{better}" if better else ""
     body = tables.scores(run, shown) + (every if several else "") + paired
     intro = "Every number with its interval, its n and the same number of a predictor that looks at nothing."
-    return _section(f"Scores on the {SPLITS.get(told.split, told.split)} split", body, intro)
+    return _section(f"Scores on the {SPLITS.get(headline.split, headline.split)} split", body, intro)
 
 
 def pictures(run: Collected) -> str:
@@ -36,8 +36,8 @@ def pictures(run: Collected) -> str:
         return _section("Predictions", _gallery(curves.regression_figures(main, run.rivals)))
     if main.kind == "multilabel":
         return _section("Targets", _targets(run))
-    told = run.metrics.get("thresholds", {}).get(main.names[0])
-    cut = Threshold.from_dict(told) if told else None
+    threshold = run.metrics.get("thresholds", {}).get(main.names[0])
+    cut = Threshold.from_dict(threshold) if threshold else None
     return _section("Predictions", _gallery(figures.binary(main, run.rivals, cut)))
 
 
@@ -52,14 +52,14 @@ def _targets(run: Collected) -> str:
 
 
 def series(run: Collected) -> str:
-    """What the model makes of single subjects: recipes may leave such series beside their predictions."""
+    """Draw the model's series of single subjects, which recipes may leave beside their predictions."""
     drawn = [figure for p in run.curves for figure in curves.observed(p)]
     return _section("Some subjects", _gallery(drawn), "Not chosen by how well the model fits them.")
 
 
 def subgroups(run: Collected) -> str:
-    told = [Score.from_dict(values) for values in run.metrics.get("subgroups", ())]
-    main = [s for s in told if s.name in ("auroc", "rmse")]
+    groups = [Score.from_dict(values) for values in run.metrics.get("subgroups", ())]
+    main = [s for s in groups if s.name in ("auroc", "rmse")]
     if not main:
         return ""
     whole = run.own(main[0].name, main[0].target)
@@ -102,7 +102,7 @@ def children(run: Collected) -> str:
 
 
 def test_reads(run: Collected) -> str:
-    """The ledger: how often somebody looked at the test split."""
+    """List the looks at the test split that the ledger remembers."""
     if not run.reads:
         return ""
     first: dict[str, int] = {}
@@ -120,7 +120,7 @@ def test_reads(run: Collected) -> str:
             )
         )
     everybody = int(run.metrics.get("ledger", {}).get("looks_of_all_runs", 0))
-    told = (
+    intro = (
         f"{count(everybody, 'set')} of predictions scored on this test split so far, over all runs beside this one."
         if everybody
         else ""
@@ -128,7 +128,7 @@ def test_reads(run: Collected) -> str:
     return _section(
         "Looks at the test split",
         tables.table(("Time (UTC)", "Purpose", "Model", "n", ""), rows, numeric=(3,)),
-        told,
+        intro,
     )
 
 
@@ -163,5 +163,5 @@ def _figure(figure: Figure) -> str:
 
 
 def _section(title: str, body: str, intro: str = "") -> str:
-    told = f'<p class="quiet">{escape(intro)}</p>' if intro else ""
-    return f"<section><h2>{escape(title)}</h2>{told}{body}</section>\n" if body else ""
+    lead = f'<p class="quiet">{escape(intro)}</p>' if intro else ""
+    return f"<section><h2>{escape(title)}</h2>{lead}{body}</section>\n" if body else ""

@@ -1,4 +1,4 @@
-"""Which numbers stand side by side? Tables of scores, each number with its interval drawn beside it."""
+"""Put numbers side by side: tables of scores, each number with its interval drawn beside it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUGH = "the interval is rough"
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[int] = (), kind: str = ""
 ) -> str:
-    """Cells are HTML already; `numeric` columns line up at the right."""
+    """Write a table whose cells are HTML already; `numeric` columns line up at the right."""
     classes = ["n" if k in numeric else "" for k in range(len(head))]
     top = "".join(
         f'<th scope="col" class="{c}">{escape(cell)}</th>' for c, cell in zip(classes, head, strict=True)
@@ -35,7 +35,7 @@ def table(
 
 
 def value(score: Score, like: float | None = None) -> str:
-    """The number with its interval below it, or why there is none."""
+    """Write the number with its interval below it, or the reason why there is none."""
     if score.value is None:
         return f'<span class="quiet">{escape(score.note or "not estimable")}</span>'
     shared = score.value if like is None else like
@@ -46,23 +46,23 @@ def value(score: Score, like: float | None = None) -> str:
 
 
 def smallest(scores: Iterable[Score]) -> float | None:
-    """The value whose decimals a row shares, so that its numbers can be compared by eye."""
+    """Return the value whose decimals a row shares, so that its numbers can be compared by eye."""
     sizes = [abs(score.value) for score in scores if score.value]
     return max(min(sizes), 0.002) if sizes else None
 
 
 def scores(run: Collected, here: Sequence[Score]) -> str:
-    """Scores of one split: the model, its yard-sticks, the trivial predictor."""
+    """Write the scores of one split: the model, its yard-sticks, the trivial predictor."""
     models = run.models
-    found = {(s.target, s.name, s.model): s for s in here}
+    by_key = {(s.target, s.name, s.model): s for s in here}
     keys = list(dict.fromkeys((s.target, s.name) for s in here))
     several = len({target for target, _ in keys if target}) > 1
     rows = []
     for target, name in keys:
-        held = [found.get((target, name, m)) for m in models]
-        like = smallest(s for s in held if s is not None)
-        first = next(s for s in held if s is not None)
-        cells = ["" if s is None else value(s, like) for s in held]
+        row = [by_key.get((target, name, m)) for m in models]
+        like = smallest(s for s in row if s is not None)
+        first = next(s for s in row if s is not None)
+        cells = ["" if s is None else value(s, like) for s in row]
         title = f"{escape(target)}: {escape(label(name))}" if several and target else escape(label(name))
         way = {"higher": "↑", "lower": "↓"}.get(first.better, "")
         arrow = f' <span class="way" title="{first.better} is better">{way}</span>' if way else ""
@@ -76,9 +76,9 @@ def _trivial(score: Score, like: float | None) -> str:
 
 
 def _how(score: Score) -> str:
-    """How the interval was made, and the note; that there are few subjects is said once, on the first screen."""
-    told = "" if score.value is None or score.note.endswith(ROUGH) else score.note
-    return _quiet(score.method, told)
+    """Write the method of the interval and the note; the first screen alone says that subjects are few."""
+    note = "" if score.value is None or score.note.endswith(ROUGH) else score.note
+    return _quiet(score.method, note)
 
 
 def _quiet(*parts: str) -> str:
@@ -88,7 +88,7 @@ def _quiet(*parts: str) -> str:
 def forest(
     rows: Sequence[tuple[str, Score]], *, reference: float | None, what: str, ranked: bool = False
 ) -> str:
-    """One row per model, subgroup, target or subject: n, interval as a line, number."""
+    """Draw one row per model, subgroup, target or subject: n, interval as a line, number."""
     estimable = [s for _, s in rows if s.value is not None]
     ends = [v for s in estimable for v in (s.low, s.high, s.value) if v is not None and math.isfinite(v)]
     ends += [] if reference is None else [reference]
@@ -131,7 +131,7 @@ def whisker(score: Score, low: float, high: float, reference: float | None) -> s
 
 
 def comparisons(run: Collected) -> str:
-    """That one training each says little about methods stands on the first screen, not in every row."""
+    """List differences to the yard-sticks, without the note on one training each: the first screen has it."""
     rows = [
         (
             f"{escape(c['a'])} − {escape(c['b'])}<br>{_quiet(c['method'])}",
@@ -148,12 +148,12 @@ def comparisons(run: Collected) -> str:
 
 
 def subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
-    """The table of subjects, worst first; the middle of a long one is left to metrics.json."""
+    """Write the table of subjects, worst first; the middle of a long one is left to metrics.json."""
     shown = list(rows) if len(rows) <= 24 else [*rows[:12], *rows[-12:]]
     like = min((r["rmse"] for r in shown if r["rmse"] >= 0.002), default=None)
     errors = ("rmse", "mae", "mean_error", "worst")
     body = [(escape(r["subject"]), count(r["n"]), *(number(r[name], like) for name in errors)) for r in shown]
-    told = (
+    note = (
         ""
         if len(shown) == len(rows)
         else f'<p class="quiet">The 12 worst and 12 best of {count(len(rows))}.</p>'
@@ -165,7 +165,7 @@ def subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
             body,
             numeric=(1, 2, 3, 4, 5),
         )
-        + told
+        + note
     )
 
 
@@ -177,10 +177,11 @@ def children(run: Collected) -> str:
 
 
 def _child(child: Collected) -> tuple[str, str, str]:
-    """The headline of a child that was evaluated, else the score that its state was chosen by."""
-    told = child.headline
-    if told is not None:
-        return escape(f"{label(told.name)}, {SPLITS.get(told.split, told.split)}"), value(told), count(told.n)
+    """Return the headline of a child that was evaluated, else the score that its state was chosen by."""
+    score = child.headline
+    if score is not None:
+        split = SPLITS.get(score.split, score.split)
+        return escape(f"{label(score.name)}, {split}"), value(score), count(score.n)
     best = [event for event in child.of("score") if event.get("best")]
     names = [name for name in (best[-1] if best else {}) if "/" in name]
     if not names:
@@ -189,13 +190,13 @@ def _child(child: Collected) -> tuple[str, str, str]:
 
 
 def plain(values: Mapping[str, Any]) -> str:
-    """A configuration or an environment, flattened: a.b.c = value."""
+    """Write a configuration or an environment, flattened: a.b.c = value."""
     return table(("Key", "Value"), [(escape(k), escape(v)) for k, v in _flat(values)], kind="plain")
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
-    for key, held in values.items():
-        if isinstance(held, Mapping) and held:
-            yield from _flat(held, f"{before}{key}.")
+    for key, inner in values.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _flat(inner, f"{before}{key}.")
         else:
-            yield f"{before}{key}", held
+            yield f"{before}{key}", inner

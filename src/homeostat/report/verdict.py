@@ -1,4 +1,4 @@
-"""What was checked, and what should a reader distrust? Plain sentences, each from numbers in the run's files."""
+"""Say in plain sentences what was checked and what to distrust, each from numbers in the run's files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.score import MINIMUM_EVENTS, Score
 from homeostat.report.collect import Collected
-from homeostat.report.findings import family, laws_broken, laws_tried
+from homeostat.report.findings import laws_broken, laws_tried
 from homeostat.report.words import SPLITS, count, interval, label, listed, number, p_value
 
 FEW_EVENTS = 50
@@ -17,14 +17,14 @@ FEW_SUBJECTS = 30
 
 
 def checked(run: Collected) -> list[str]:
-    """Laws that this report tried on the files itself, or that the files prove."""
+    """List the laws that this report tried on the files itself, or that the files prove."""
     return [
         sentence for part in (_splits, _rows, _laws, _provenance, _course, _units) for sentence in part(run)
     ]
 
 
 def distrust(run: Collected) -> list[str]:
-    """What could mislead, the gravest first."""
+    """List what could mislead, the gravest first."""
     parts = (
         _damaged,
         _leaks,
@@ -88,7 +88,7 @@ def _units(run: Collected) -> Iterator[str]:
 def _laws(run: Collected) -> Iterator[str]:
     tried = laws_tried(run)
     if tried:
-        broken = {told.get("audit") for _, told in laws_broken(run)}
+        broken = {finding.get("audit") for _, finding in laws_broken(run)}
         kept = [name for name in tried if name not in broken]
         yield f"The doctor tried {count(len(tried), 'law')}; {len(kept)} held on this model and its data."
 
@@ -133,8 +133,8 @@ def _headline(run: Collected) -> Iterator[str]:
         return
     if score.split in ("valid", "train"):
         yield (
-            f"The headline is from the {SPLITS[score.split]} split, on which the state was chosen: it flatters. "
-            "Score test predictions."
+            f"The headline is from the {SPLITS[score.split]} split, on which the state was chosen: "
+            "it flatters. Score test predictions."
         )
     if score.low is None or score.high is None or score.trivial is None:
         return
@@ -161,17 +161,17 @@ def _small(run: Collected) -> Iterator[str]:
 
 
 def _drop(run: Collected) -> Iterator[str]:
-    """A score that was higher where the state was chosen than where it is reported."""
-    told = run.headline
-    if told is None or told.value is None or told.low is None or told.high is None or told.split == "valid":
+    """Doubt a score that was better where the state was chosen than where it is reported."""
+    score = run.headline
+    if score is None or score.value is None or score.low is None or score.high is None:
         return
-    before = next((s for s in run.scores if _key(s) == _key(told) and s.split == "valid"), None)
-    if before is None or before.value is None or told.better == "neither":
+    before = next((s for s in run.scores if _key(s) == _key(score) and s.split == "valid"), None)
+    if before is None or before.value is None or score.better == "neither" or score.split == "valid":
         return
-    if before.value > told.high if told.better == "higher" else before.value < told.low:
-        change = f"{number(before.value)} on validation, {number(told.value)} on {SPLITS[told.split]}"
+    if before.value > score.high if score.better == "higher" else before.value < score.low:
+        change = f"{number(before.value)} on validation, {number(score.value)} on {SPLITS[score.split]}"
         yield (
-            f"{label(told.name)} was {change}: more than chance. Either the choice of the state on validation "
+            f"{label(score.name)} was {change}: more than chance. Either the choice of the state on validation "
             "flattered it, or the splits differ."
         )
 
@@ -196,11 +196,15 @@ def _looks(run: Collected) -> Iterator[str]:
 
 
 def _rivals(run: Collected) -> Iterator[str]:
-    told = run.headline
+    headline = run.headline
     for c in _comparisons(run):
-        if told is None or c["score"] != told.name or c.get("target", "") not in ("", told.target):
+        if (
+            headline is None
+            or c["score"] != headline.name
+            or c.get("target", "") not in ("", headline.target)
+        ):
             continue
-        gain = c["difference"] * (-1 if told.better == "lower" else 1)
+        gain = c["difference"] * (-1 if headline.better == "lower" else 1)
         p = p_value(c.get("holm", c["p"]))
         size = max(abs(c["low"]), abs(c["high"]))
         span = f"difference {number(c['difference'], size)}, {interval(c['low'], c['high'])}"
@@ -221,7 +225,7 @@ def _calibration(run: Collected) -> Iterator[str]:
     if slope is not None and slope.value is not None and slope.low is not None and slope.high is not None:
         way = " They are over-confident" if slope.high < 1 else " They are too timid" if slope.low > 1 else ""
         way += f" (slope {number(slope.value)})." if way else ""
-        # A temperature cannot shift: when the mean is wrong as well, it may point the other way and would not help.
+        # A temperature cannot shift the mean: when that is wrong as well, it may point the other way and not help.
         if way and cure is not None and (cure["value"] > 1.05 if slope.high < 1 else cure["value"] < 0.95):
             way += f" Dividing the logits by {number(cure['value'])}, fitted on validation, would mend much of it."
     gap = f"{number(error.value)} on average ({interval(error.low, error.high)})"
@@ -229,16 +233,16 @@ def _calibration(run: Collected) -> Iterator[str]:
 
 
 def _groups(run: Collected) -> Iterator[str]:
-    for told in run.metrics.get("subgroups", ()):
-        score = Score.from_dict(told)
+    for values in run.metrics.get("subgroups", ()):
+        score = Score.from_dict(values)
         whole = run.own(score.name, score.target)
         if whole is None or whole.value is None or score.low is None or score.high is None:
             continue
         if score.better == "neither":
             continue
         if score.low > whole.value if score.better == "lower" else score.high < whole.value:
-            found = f"{label(score.name)} {number(score.value)} ({interval(score.low, score.high)})"
-            yield f"Works worse for {score.group}: {found} against {number(whole.value)} for everybody."
+            value = f"{label(score.name)} {number(score.value)} ({interval(score.low, score.high)})"
+            yield f"Works worse for {score.group}: {value} against {number(whole.value)} for everybody."
 
 
 def _training(run: Collected) -> Iterator[str]:
@@ -255,8 +259,8 @@ def _training(run: Collected) -> Iterator[str]:
 
 
 def _all(run: Collected, kind: str) -> list[Mapping[str, Any]]:
-    """Events of the run and of those inside it."""
-    return [event for _, each in family(run) for event in each.of(kind)]
+    """Return the events of the run and of those inside it."""
+    return [event for _, member in run.family() for event in member.of(kind)]
 
 
 def _shared(run: Collected) -> dict[tuple[str, str], set[str]]:
@@ -267,7 +271,7 @@ def _shared(run: Collected) -> dict[tuple[str, str], set[str]]:
 
 
 def _strangers(p: Predictions, run: Collected) -> int:
-    """Scored rows that neither by id nor by subject belong to their split."""
+    """Count the scored rows that belong to their split neither by id nor by subject."""
     members = set(run.splits[p.split])
     return sum(row not in members and who not in members for row, who in zip(p.ids, p.subjects, strict=True))
 

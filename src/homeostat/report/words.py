@@ -1,4 +1,4 @@
-"""How is a number or a name written for a reader? One place, so that a table and a figure never disagree."""
+"""Write numbers and names for a reader, in one place, so that a table and a figure never disagree."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def escape(text: object) -> str:
-    """Every name in a report comes from data or from a configuration, so none is trusted as HTML."""
+    """Escape a text for HTML: every name in a report comes from data or a configuration, so none is trusted."""
     return html.escape(str(text), quote=True)
 
 
 def label(name: str) -> str:
-    """The name of a score as a reader knows it."""
+    """Return the name of a score as a reader knows it."""
     if name.startswith("rmse "):
         return LABELS.get(name, "RMSE" + name[4:])
     return LABELS.get(name, name[:1].upper() + name[1:])
 
 
 def number(value: float | None, like: float | None = None) -> str:
-    """Three decimals for what lies near one, three significant digits for the rest, never "-0.000".
+    """Write three decimals for what lies near one, three significant digits for the rest, and never "-0.000".
 
-    `like` is a number of the same row whose decimals are taken.
+    The decimals are those of `like`, a number of the same row, where it is given.
     """
     if value is None or not math.isfinite(value):
         return "\N{EN DASH}"
@@ -79,7 +79,7 @@ def _decimals(size: float) -> int:
 
 
 def interval(low: float | None, high: float | None, like: float | None = None) -> str:
-    """ "0.85 to 0.88": a dash would be taken for a minus. Both ends have the same decimals."""
+    """Write "0.85 to 0.88", because a dash would be taken for a minus. Both ends have the same decimals."""
     if low is None or high is None:
         return ""
     shared = max(abs(low), abs(high)) if like is None else like
@@ -93,24 +93,17 @@ def p_value(p: float | None) -> str:
 
 
 def count(n: int, noun: str = "", plural: str = "") -> str:
-    """ "1 patient", "4,000 patients"."""
+    """Write "1 patient" or "4,000 patients"."""
     if not noun:
         return f"{n:,}"
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def listed(items: list[str]) -> str:
-    """ "a, b and c"."""
+    """Write "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
 
 
 def moment(iso: str) -> str:
-    """2026-11-20T10:31:40.123+00:00 -> 2026-11-20 10:31."""
+    """Shorten 2026-11-20T10:31:40.123+00:00 to 2026-11-20 10:31."""
     return iso[:16].replace("T", " ")
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

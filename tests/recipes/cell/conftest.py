@@ -11,7 +11,7 @@ import pytest
 from homeostat.data.store import Store
 from homeostat.recipes.cell.config import Config, smoke
 from homeostat.recipes.cell.prepare import Preparation
-from homeostat.recipes.cell.recipe import prepare, train
+from homeostat.recipes.cell.recipe import recipe
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.run import Run
 from rehearsal import NewRun, maker
@@ -33,7 +33,7 @@ def config() -> Config:
 
 @pytest.fixture(scope="session")
 def store(cohort: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return prepare(config, cohort, tmp_path_factory.mktemp("stores"))
+    return recipe.prepare(config, cohort, tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def new_run(cohort: Path) -> NewRun:
 def trained(new_run: NewRun, store: Store, config: Config, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = new_run(tmp_path_factory.mktemp("runs") / "smoke", config)
     with run.active():
-        train(config, run, store)
+        recipe.train(config, run, store)
     return run
 
 

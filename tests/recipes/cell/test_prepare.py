@@ -11,7 +11,7 @@ import pytest
 
 from homeostat.errors import DataError
 from homeostat.recipes.cell import flim, tidy
-from homeostat.recipes.cell.prepare import Preparation, explain, make_plan, prepare
+from homeostat.recipes.cell.prepare import Preparation, blueprint
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.recipes.cell.volumes import DEPTH_STEPS, fitted, from_masks
 
@@ -19,7 +19,7 @@ SMALL = Preparation(side=8, time_bins=16)
 
 
 def test_cells_keep_their_photons_label_and_donor(cohort, tmp_path):
-    store = prepare(cohort, tmp_path, Preparation(side=15, time_bins=64))
+    store = blueprint(cohort, Preparation(side=15, time_bins=64)).build(tmp_path)
     truth = pl.read_csv(cohort / "truth.csv")
     assert list(store["volume"]) == truth["id"].to_list()
     np.testing.assert_array_equal(store["voxels"].sum(axis=(1, 2, 3, 4)), truth["photons"])
@@ -34,7 +34,7 @@ def test_cells_that_are_cut_or_dark_are_counted(cohort, tmp_path):
     np.save(raw / "dark_in.npy", np.zeros((5, 5, 16), np.uint16))
     np.save(raw / "large_act.npy", np.ones((12, 5, 16), np.uint16))
     np.save(raw / "unlabelled.npy", np.ones((5, 5, 16), np.uint16))
-    store = prepare(raw.parent, tmp_path / "stores", SMALL)
+    store = blueprint(raw.parent, SMALL).build(tmp_path / "stores")
     assert list(store["volume"]) == ["D9/large_act", "D9/unlabelled"]
     assert np.isnan(store["label"][1])
     said = " ".join(store.report())
@@ -66,14 +66,14 @@ def test_pickled_stacks_are_refused(tmp_path):
 
 
 def test_the_official_split_is_used_and_test_arrays_when_they_are_there(medmnist, tmp_path):
-    store = prepare(medmnist, tmp_path / "stores")
+    store = blueprint(medmnist).build(tmp_path / "stores")
     parts, counts = np.unique(store["part"], return_counts=True)
     assert dict(zip(parts, counts, strict=True)) == {"test": 30, "train": 30, "valid": 24}
     assert store.meta["groups_declared"].startswith("absent")
     with np.load(medmnist) as opened:
         arrays = {name: opened[name] for name in opened.files if not name.startswith("test")}
     np.savez(medmnist, **arrays)
-    without = prepare(medmnist, tmp_path / "stores")
+    without = blueprint(medmnist).build(tmp_path / "stores")
     assert set(without["part"]) == {"train", "valid"}
     assert any("test" in sentence for sentence in without.report())
     np.testing.assert_array_equal(without["voxels"], store["voxels"][:54])
@@ -106,7 +106,7 @@ def volumes_with_table(folder, **columns):
 
 def test_nifti_and_npy_volumes_are_read_as_their_table_says(tmp_path):
     made = volumes_with_table(tmp_path / "raw")
-    store = prepare(tmp_path / "raw", tmp_path / "stores")
+    store = blueprint(tmp_path / "raw").build(tmp_path / "stores")
     np.testing.assert_array_equal(store["voxels"][:, 0], made)
     assert store["voxels"].dtype == np.uint8
     np.testing.assert_array_equal(store["label"], [0, 1, np.nan, 1])
@@ -117,8 +117,10 @@ def test_a_group_is_declared_or_declared_absent(tmp_path):
     volumes_with_table(tmp_path / "raw")
     columns = tidy.Columns(group="patient")
     with pytest.raises(DataError, match="no column 'patient'"):
-        prepare(tmp_path / "raw", tmp_path / "stores", Preparation(columns=columns))
-    absent = prepare(tmp_path / "raw", tmp_path / "stores", Preparation(columns=tidy.Columns(group="")))
+        blueprint(tmp_path / "raw", Preparation(columns=columns)).build(tmp_path / "stores")
+    absent = blueprint(tmp_path / "raw", Preparation(columns=tidy.Columns(group=""))).build(
+        tmp_path / "stores"
+    )
     assert not any(absent["group"])
     assert "absent" in absent.meta["groups_declared"]
 
@@ -135,9 +137,9 @@ def test_volumes_of_different_size_are_cut_or_padded_only_when_asked(tmp_path):
     volumes_with_table(tmp_path / "raw")
     np.save(tmp_path / "raw" / "d.npy", np.ones((3, 9, 7), np.uint8))
     with pytest.raises(DataError, match="Name one size"):
-        prepare(tmp_path / "raw", tmp_path / "stores")
+        blueprint(tmp_path / "raw").build(tmp_path / "stores")
     columns = tidy.Columns(sides=(4, 4, 4))
-    store = prepare(tmp_path / "raw", tmp_path / "stores", Preparation(columns=columns))
+    store = blueprint(tmp_path / "raw", Preparation(columns=columns)).build(tmp_path / "stores")
     assert store["voxels"].shape[2:] == (4, 4, 4)
 
 
@@ -153,16 +155,16 @@ def test_no_clear_cache_is_needed(tmp_path):
     """The seed deletes its cache before every run; a store that is stale cannot even be named here."""
     cells, stores = tmp_path / "cells", tmp_path / "stores"
     simulate(cells, seed=2, cells=2)
-    first = prepare(cells, stores, SMALL)
-    assert explain(cells, stores, SMALL).reused
+    first = blueprint(cells, SMALL).build(stores)
+    assert blueprint(cells, SMALL).explain(stores).reused
     file = min((cells / "isolated_cells_D1").glob("*.npy"))
     stack = np.load(file)
     stack[stack.shape[0] // 2, stack.shape[1] // 2, 0] += 1
     np.save(file, stack)
-    told = explain(cells, stores, SMALL)
+    told = blueprint(cells, SMALL).explain(stores)
     assert not told.reused
     assert file.name in str(told)
-    again = prepare(cells, stores, SMALL)
+    again = blueprint(cells, SMALL).build(stores)
     assert again.path == told.path != first.path
     assert again["voxels"].sum() == first["voxels"].sum() + 1
 
@@ -170,7 +172,7 @@ def test_no_clear_cache_is_needed(tmp_path):
 def test_no_clear_cache_is_needed_after_an_edit_of_the_code_either(tmp_path, monkeypatch):
     cells, stores = tmp_path / "cells", tmp_path / "stores"
     simulate(cells, seed=2, cells=2)
-    first = prepare(cells, stores, SMALL)
+    first = blueprint(cells, SMALL).build(stores)
     edited = tmp_path / "flim.py"
     source = Path(flim.__file__).read_text(encoding="utf-8")
     assert "    summed: Array" in source
@@ -178,10 +180,10 @@ def test_no_clear_cache_is_needed_after_an_edit_of_the_code_either(tmp_path, mon
         source.replace("    summed: Array", "    # Edited.\n    summed: Array"), encoding="utf-8"
     )
     monkeypatch.setattr(flim, "__file__", str(edited))
-    told = explain(cells, stores, SMALL)
+    told = blueprint(cells, SMALL).explain(stores)
     assert not told.reused
     assert "code homeostat.recipes.cell.flim.load changed" in str(told)
-    assert prepare(cells, stores, SMALL).path != first.path
+    assert blueprint(cells, SMALL).build(stores).path != first.path
 
 
 def test_a_table_of_truth_about_other_cells_is_refused(tmp_path):
@@ -189,14 +191,14 @@ def test_a_table_of_truth_about_other_cells_is_refused(tmp_path):
     file = min((tmp_path / "cells" / "isolated_cells_D1").glob("*.npy"))
     file.rename(file.with_name("other_act.npy"))
     with pytest.raises(DataError, match="knows nothing of isolated_cells_D1/other_act"):
-        prepare(tmp_path / "cells", tmp_path / "stores", SMALL)
+        blueprint(tmp_path / "cells", SMALL).build(tmp_path / "stores")
 
 
 def test_every_source_is_recognised_by_its_files(cohort, medmnist, tmp_path):
     volumes_with_table(tmp_path / "table")
-    assert make_plan(cohort, SMALL).name == "cell-flim"
-    assert make_plan(medmnist, SMALL).name == "cell-medmnist"
-    assert make_plan(tmp_path / "table", SMALL).name == "cell-tidy"
+    assert blueprint(cohort, SMALL).name == "cell-flim"
+    assert blueprint(medmnist, SMALL).name == "cell-medmnist"
+    assert blueprint(tmp_path / "table", SMALL).name == "cell-tidy"
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="No volumes in"):
-        make_plan(tmp_path / "nothing", SMALL)
+        blueprint(tmp_path / "nothing", SMALL)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from homeostat.audits.base import Case
+from homeostat.audits.case import Case
 from homeostat.data.ragged import Array
 from homeostat.data.scaling import Scaler
 from homeostat.data.splits import Splits, by_subject, predefined
