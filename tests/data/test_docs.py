@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homeostat.data.store import Store
-from homeostat.recipes.battery.prepare import prepare as prepare_cells
-from homeostat.recipes.icu import prepare
+from homeostat.recipes import find
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 
@@ -24,13 +22,14 @@ def example(first_line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("first_line", "make", "column", "names"),
-    [("cell,", prepare_cells, "cell", ["A1", "B2"]), ("stay,", prepare_stays, "stay", ["30000153"])],
+    ("first_line", "name", "column", "names"),
+    [("cell,", "battery", "cell", ["A1", "B2"]), ("stay,", "icu", "stay", ["30000153"])],
 )
-def test_tidy_files_are_read_as_shown(tmp_path, first_line, make, column, names):
+def test_tidy_files_are_read_as_shown(tmp_path, first_line, name, column, names):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "example.csv").write_text(example(first_line))
-    store = make(tmp_path / "raw", tmp_path / "stores")
+    recipe = find(name)
+    store = recipe.prepare(recipe.config(), tmp_path / "raw", tmp_path / "stores")
     assert store[column].tolist() == names
     assert store.report() == ()
 

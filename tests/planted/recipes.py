@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from homeostat.recipes.battery.folds import folds_of
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,14 +31,15 @@ from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.recipes import find
-from homeostat.recipes.battery import health, learn
+from homeostat.recipes.battery import learn
 from homeostat.recipes.battery.case import entry_loss
-from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale
+from homeostat.recipes.battery.recipe import plan as battery_plan
+from homeostat.recipes.battery.scaled import LATENT_ODE
 from homeostat.recipes.cell import learn as cells
 from homeostat.recipes.cell.cohort import Volumes, protocol_of
 from homeostat.recipes.icu import recipe as icu
 from homeostat.recipes.icu import training
-from homeostat.run import create
+from homeostat.run import Run, create
 from homeostat.task.task import Loss, Task
 from planted.fault import Course, Law, Session
 
@@ -320,13 +320,8 @@ def battery_task(seed: int, solver: str = "rk4") -> Task[Any]:
     config, store = prepared("battery", seed % 4)
     adaptive = {"solver": solver, "rtol": 2e-6, "atol": 1e-8} if solver != "rk4" else {}
     config = replace(config, batch_size=8, windows_per_epoch=64, model=replace(config.model, **adaptive))
-    known = health.read(config, store)
-    splits = next(iter(folds_of(config, known, store.fingerprint, groups=known.cells).values()))
-    lesson = health.lesson_of(config, known, splits)
-    scale = Scale(lesson.train, lesson.names, relative=False)
-    torch.manual_seed(seed)
-    model = NETWORKS[LATENT_ODE](config.model, len(lesson.names), relative=False, reach=config.window_steps)
-    return learn.make_task(config, model.fit_scale(scale), lesson, scale, seed)
+    first, *_ = battery_plan(config, Run(Path("none")), store).children
+    return learn.make_task(config, LATENT_ODE, replace(first.lesson, seed=seed))
 
 
 def cell_task(seed: int) -> Task[Any]:

@@ -120,7 +120,7 @@ def entry_loss(output: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
 
 def prior_loss(lesson: Lesson[View], scale: Scale) -> float:
-    """The loss of a model that says the training mean, or of a forecast that says the last value seen."""
+    """The loss of a model that predicts the training mean, or of a forecast that predicts the last value seen."""
     view, random = lesson.data, np.random.default_rng(0)
     losses = []
     for track in view.cells.of(lesson.splits.train):
