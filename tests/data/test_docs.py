@@ -11,10 +11,6 @@ from homeostat.recipes import find
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 
 
-def prepare_stays(raw: Path, stores: Path) -> Store:
-    return prepare.blueprint(raw, prepare.Preparation()).build(stores)
-
-
 def example(first_line: str) -> str:
     blocks = PAGE.read_text(encoding="utf-8").split("```")[1::2]
     (example_block,) = [block for block in blocks if block.split("\n")[1].startswith(first_line)]
