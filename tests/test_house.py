@@ -20,9 +20,7 @@ SOURCE = ROOT / "src" / "homeostat"
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 # What is longer, and why that is right. "engine/fit.py" for a file, "engine/fit.py::fit" for a function.
-LONGER: dict[str, str] = {
-    "run.py": "the only code that knows a run's file names; status, journal and lock are written under one roof",
-}
+LONGER: dict[str, str] = {}
 
 # Packages and modules whose prose states and whose names are nouns, with their tests and benchmarks. The list only
 # grows; when it holds everything in src/homeostat, it goes.

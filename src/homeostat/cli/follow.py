@@ -18,7 +18,7 @@ import tyro
 
 from homeostat import console
 from homeostat.errors import ConfigError, RunError
-from homeostat.run import Run, find_all, open_run
+from homeostat.run import Run, find_all, is_unbegun, open_run
 
 POLL_S = 0.5
 COLUMNS = ("run", "state", "step", "left", "score", "heartbeat")
@@ -151,7 +151,7 @@ def status(run: Run) -> None:
 def _next(run: Run, facts: dict[str, Any]) -> str:
     if facts["state"] == "done":
         return f"homeostat {'report' if run.metrics_file.exists() else 'evaluate'} {run.folder}"
-    if facts.get("exit_code") == ConfigError.exit_code and run.is_unbegun():
+    if facts.get("exit_code") == ConfigError.exit_code and is_unbegun(run):
         origin = run.config()
         words = ["homeostat", "train", origin["recipe"], "--data", origin["data"], "--run", str(run.folder)]
         return f"{shlex.join(words)}, with other flags: nothing was trained"

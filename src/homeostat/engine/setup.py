@@ -45,7 +45,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
     world = distributed.join(device)
     plan = Plan(settings, len(task.batches), task.direction)
     with ExitStack() as stack:
-        run = run if world.is_first else run.follower()
+        run = stack.enter_context(distributed.own_part(run, world))
         stack.enter_context(run.active())
         stack.enter_context(_solver_errors())
         stack.enter_context(randomness.borrowed(device))
