@@ -43,6 +43,7 @@ def test_the_files_of_a_run() -> None:
         "report_file": "r/report.html",
         "console_file": "r/console.txt",
         "checkpoints": "r/checkpoints",
+        "fitted": "r/fitted",
         "predictions": "r/predictions",
         "ledger_file": "r/ledger.jsonl",
         "findings_file": "r/findings.json",

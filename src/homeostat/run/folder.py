@@ -52,6 +52,8 @@ class Run:
     report_file = Name("report.html")
     console_file = Name("console.txt")
     """What a detached run printed."""
+    fitted = Name("fitted")
+    """Fitted state besides weights: scalers, curves, trees, stacks."""
     predictions = Name("predictions")
     tensorboard = Name("tensorboard")
     export = Name("export")

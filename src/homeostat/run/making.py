@@ -46,7 +46,7 @@ def is_unbegun(run: Run) -> bool:
     """Say whether a run failed before anything was learnt: then its name is free for another try."""
     if run.status().get("state") != "failed":
         return False
-    results = [path for folder in (run.predictions, run.export) for path in folder.glob("*")]
+    results = [path for folder in (run.predictions, run.export, run.fitted) for path in folder.glob("*")]
     learnt = [path for path in run.folder.rglob("*.ckpt") if not _UNTRAINED.fullmatch(path.name)]
     return not (results or learnt)
 
