@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.run.journal import events, line_of
+from homeostat.run.journal import events, is_torn, line_of
 
 
 def test_a_line_is_strict_json_and_shows_what_is_no_number() -> None:
@@ -25,10 +25,12 @@ def test_wherever_a_kill_cuts_the_last_line_the_others_are_read(tmp_path: Path, 
     whole = kept >= len(last) - 1
     assert [event["loss"] for event in events(path)] == ([1.0, 2.0] if whole else [1.0])
     assert [event["loss"] for event in events(path, "step")] == [1.0]
+    assert is_torn(path) == (0 < kept < len(last))
 
 
-def test_a_journal_that_is_absent_or_empty_holds_nothing(tmp_path: Path) -> None:
+def test_a_journal_that_is_absent_or_empty_holds_nothing_and_is_not_torn(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     assert list(events(path)) == []
     path.touch()
     assert list(events(path)) == []
+    assert not is_torn(path)

@@ -99,6 +99,13 @@ def test_only_the_owner_writes(run: Run, use) -> None:
         use(run)
 
 
+def test_an_event_after_a_line_that_a_kill_cut_off_has_a_line_of_its_own(run: Run) -> None:
+    run.journal_file.write_text('{"kind": "step", "loss": 1.0}\n{"kind": "step", "lo')
+    with run.active():
+        run.journal("resume", step=1)
+    assert [event["kind"] for event in run.events()] == ["step", "resume"]
+
+
 def test_a_journal_that_ends_well_gains_no_empty_line(run: Run) -> None:
     for step in range(2):
         with run.active():

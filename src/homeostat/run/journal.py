@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ def events(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(event, dict) and (not kinds or event.get("kind") in kinds):
                 yield event
+
+
+def is_torn(path: Path) -> bool:
+    """Say whether a kill cut off the last line, so that the next event needs a new one."""
+    with path.open("rb") as journal:
+        if journal.seek(0, os.SEEK_END) == 0:
+            return False
+        journal.seek(-1, os.SEEK_END)
+        return journal.read(1) != b"\n"
 
 
 def line_of(event: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from homeostat.errors import (
     unwritable,
 )
 from homeostat.files import write_json
-from homeostat.run.journal import line_of
+from homeostat.run.journal import is_torn, line_of
 from homeostat.run.lock import locked
 
 State = Literal["done", "halted", "failed", "interrupted"]
@@ -70,6 +70,8 @@ class Life:
     def begin(self) -> None:
         """Write the first status and start the heartbeat."""
         self.progress(state="running", pid=os.getpid(), host=socket.gethostname(), started=now())
+        if is_torn(self._journal_file):
+            self._append("\n")
         self._save_status()
         self._heart.start()
 
