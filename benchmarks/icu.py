@@ -202,7 +202,7 @@ def main() -> int:
             print(f"No data at {data}: simulated stays instead.")
             data = folder / "simulated"
             simulate.simulate(data, 0)
-        store = recipe.prepare(Config(), data, folder / "stores")
+        store = recipe.recipe.prepare(Config(), data, folder / "stores")
         group = np.asarray(store["group"])
         rows, valid = np.flatnonzero(group == "a"), np.flatnonzero(group == "b")
         curves, static = cohorts.fit_curves(store, rows), cohorts.fit_static(store, rows)

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.store import verify
-from homeostat.recipes.icu.prepare import prepare
+from homeostat.recipes.icu.prepare import Preparation, blueprint
 from homeostat.recipes.icu.variables import SERIES
 
 PLACE = {name: place for place, name in enumerate(SERIES)}
@@ -92,9 +92,10 @@ def main() -> None:
 
             return measure(work) * len(paths) / len(some)
 
-        ours = measure(lambda: prepare(options.data, stores))
-        again = measure(lambda: prepare(options.data, stores))
-        store = prepare(options.data, stores)
+        plan = blueprint(options.data, Preparation())
+        ours = measure(lambda: plan.build(stores))
+        again = measure(lambda: plan.build(stores))
+        store = plan.build(stores)
         whole = measure(lambda: verify(store.path))
         figures = {
             "raw files to sealed store": ours,

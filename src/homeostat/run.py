@@ -288,7 +288,7 @@ class Run:
             if not self.is_unbegun():
                 raise _taken(self.folder)
             journal.truncate(0)
-            for folder in (self.checkpoints, self.folder / "children", self.tensorboard):
+            for folder in (self.checkpoints, self.fitted, self.folder / "children", self.tensorboard):
                 if folder.exists():
                     shutil.rmtree(folder)
             for file in (self.status_file, self.environment_file, self.splits_file):

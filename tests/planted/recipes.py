@@ -313,10 +313,8 @@ def icu_task(seed: int) -> Task[Any]:
     config, store = prepared("icu", seed % 4)
     config = replace(config, fit=replace(config.fit, seed=seed))
     run = create(Path(tempfile.mkdtemp(prefix="homeostat-planted-")) / "run", {"recipe": "icu"})
-    data = icu.load(config, run, store)
-    rows, valid = data.rows("train"), data.rows("valid")
-    network = training.prepared("latent-ode", config, data.cohort, rows)
-    return training.training(network, config, data.cohort, rows, valid)
+    lesson = icu.plan(config, run, store).children[0].lesson
+    return training.task_of("latent-ode", config, replace(lesson, seed=seed))
 
 
 def battery_task(seed: int, solver: str = "rk4") -> Task[Any]:

@@ -54,10 +54,10 @@ def plans(tmp_path: Path, shared: Path | None):
     lgm50t.write_text("x\n")
     yield battery.blueprint(tmp_path / "cells", battery.Preparation())
     yield battery.blueprint(tmp_path / "lg", battery.Preparation())
-    yield icu.make_plan(tmp_path / "stays", icu.Preparation())
-    yield icu.make_plan(tmp_path / "tidy", icu.Preparation())
+    yield icu.blueprint(tmp_path / "stays", icu.Preparation())
+    yield icu.blueprint(tmp_path / "tidy", icu.Preparation())
     for source in ("flim", "medmnist", "tidy"):
-        yield cell.make_plan(tmp_path / "cells", cell.Preparation(source=source))
+        yield cell.blueprint(tmp_path / "cells", cell.Preparation(source=source))
     if shared:
         yield battery.blueprint(shared / "battery" / "nasa", battery.Preparation())
         yield battery.blueprint(shared / "battery" / "severson", battery.Preparation())

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 HELP = ("-h", "--help")
 # What other training systems call a setting -> its name here.
-ALSO_CALLED = {"--gradient-clip": "--clip"}
+ALSO_CALLED = {"--gradient-clip": "--clip", "--early-stop-patience": "--patience"}
 # Flags that may be given several times; the parser would keep the last one and drop the others.
 REPEATED = ("--guard", "--audit")
 

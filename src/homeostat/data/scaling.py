@@ -1,9 +1,7 @@
 """Shift and scale each variable so that its training values are comparable; remember on whom that was fitted."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +9,6 @@ import numpy as np
 from homeostat.data.fingerprint import digest_bytes
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError
-from homeostat.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +61,23 @@ class Scaler:
         shift, scale = (np.asarray(part, dtype=values.dtype) for part in (self.shift, self.scale))
         return np.asarray((values - shift) / scale)
 
-    def save(self, path: Path) -> None:
-        """Write the scaler, whole or not at all: a killed run leaves no half file to resume from."""
-        with replacing(path) as scratch:
-            scratch.write_text(json.dumps(asdict(self), indent=1, allow_nan=False))
+    def check_ids(self, ids: Sequence[str]) -> Self:
+        """Return itself when it was fitted on exactly these ids."""
+        if digest_ids(ids) != self.ids_digest:
+            raise DataError(
+                f"The scaler was fitted on {self.ids:,} {self.fitted_on} ids, not on the {len(ids):,} given "
+                "ones. Fit it on the training ids of this split."
+            )
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON holds without loss."""
+        return asdict(self)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        plain = json.loads(path.read_text())
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Rebuild the scaler from its plain values."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
         return cls(**values)
 
 

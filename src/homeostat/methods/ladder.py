@@ -175,18 +175,23 @@ def _fitted(rung: str, logits: Array, truth: Array) -> Combination:
     known = np.isfinite(truth)
     cases = truth[known].sum()
     is_rich = rung not in ("best", "mean")
-    if is_rich and min(cases, known.sum() - cases) < FEWEST_CASES:
+    if not known.any() or (is_rich and min(cases, known.sum() - cases) < FEWEST_CASES):
         rung = "mean"
     return RUNGS[rung](logits[known], truth[known])
 
 
 def _nested(rung: str, stacked: Array, truth: Array, place: Array) -> Array:
-    """Logits (N, K) of each row, by a combination that was fitted on other subjects."""
+    """Logits (N, K) of each row, by a combination that was fitted on other subjects.
+
+    The best member is the exception. It is chosen on all rows: no rung may be preferred to the choice of another
+    member in every fold, which is worse than the best one.
+    """
     combined = np.zeros(truth.shape)
     for fold in range(NESTED_FOLDS):
         held = place == fold
         for k in range(truth.shape[1]):
-            fitted = _fitted(rung, stacked[~held][..., k], truth[~held, k])
+            learnt = np.ones_like(held) if rung == "best" else ~held
+            fitted = _fitted(rung, stacked[learnt][..., k], truth[learnt, k])
             combined[held, k] = fitted.apply(stacked[held][..., k])
     bound = float(logit(np.array(1.0 - SURE)))
     return np.clip(combined, -bound, bound)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from homeostat.data.ragged import Array
+from homeostat.errors import ConfigError
 from homeostat.methods import crossfit, ensemble, fitted
 from homeostat.methods.ladder import Ladder
 from homeostat.methods.method import Lesson, Method, Plan, Predictor, Table
@@ -29,7 +30,12 @@ def stack(
     split_seed: int = 0,
 ) -> Method[D]:
     """Make the method. `roster` lists those of some ids whose outcome is known, with subjects and strata."""
-    inside = tuple(replace(member, parts=("valid",), is_single=False, average="logits") for member in members)
+    if rules := [member.name for member in members if member.is_rule]:
+        raise ConfigError(f"{rules[0]} is a rule, which keeps no state. Members of a stack must be trained.")
+    inside = tuple(
+        replace(member, parts=("valid",), is_single=False, average="logits", selected="")
+        for member in members
+    )
 
     def inner(lesson: Lesson[D]) -> Plan[D]:
         return Plan(

@@ -10,8 +10,8 @@ import pytest
 from homeostat.data.store import Store
 from homeostat.recipes.icu import cohort as cohorts
 from homeostat.recipes.icu.cohort import Cohort
-from homeostat.recipes.icu.config import Config
-from homeostat.recipes.icu.recipe import prepare, smoke, train
+from homeostat.recipes.icu.config import Config, smoke
+from homeostat.recipes.icu.recipe import recipe
 from homeostat.recipes.icu.simulate import simulate
 from homeostat.run import Run
 from rehearsal import NewRun, maker
@@ -19,14 +19,14 @@ from rehearsal import NewRun, maker
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("stays")
-    simulate(made, 1, stays={"a": 160, "b": 80})
-    return made
+    raw = tmp_path_factory.mktemp("stays")
+    simulate(raw, 1, stays={"a": 160, "b": 80})
+    return raw
 
 
 @pytest.fixture(scope="session")
 def store(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return prepare(Config(), folder, tmp_path_factory.mktemp("stores"))
+    return recipe.prepare(Config(), folder, tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +44,5 @@ def new_run(folder: Path) -> NewRun:
 @pytest.fixture(scope="session")
 def trained(new_run: NewRun, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = new_run(tmp_path_factory.mktemp("runs") / "smoke", smoke())
-    with run.active():
-        train(smoke(), run, store)
+    recipe.train(smoke(), run, store)
     return run

@@ -1,4 +1,4 @@
-"""What a stay consists of, for those who look for the same one under two names."""
+"""The content of a stay, by which a copy under another name is recognised."""
 
 import numpy as np
 
@@ -6,6 +6,6 @@ from homeostat.recipes.icu.case import content
 
 
 def test_two_stays_differ_in_content_and_one_is_its_own(stays):
-    told = [content(stays, row) for row in range(50)]
-    assert len(set(told)) == 50
-    assert told[7] == content(stays, np.int64(7))
+    contents = [content(stays, row) for row in range(50)]
+    assert len(set(contents)) == 50
+    assert contents[7] == content(stays, np.int64(7))

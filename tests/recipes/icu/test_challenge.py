@@ -6,15 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homeostat.data.store import Store
 from homeostat.errors import DataError
 from homeostat.recipes.icu import challenge
-from homeostat.recipes.icu.prepare import Preparation, prepare
+from homeostat.recipes.icu.prepare import Preparation, blueprint
 from homeostat.recipes.icu.simulate import simulate
 from homeostat.recipes.icu.variables import SERIES
 
 HEAD = "Time,Parameter,Value\n00:00,RecordID,{record}\n00:00,Age,54\n00:00,Gender,0\n00:00,Height,-1\n"
 HEAD += "00:00,ICUType,4\n00:00,Weight,80\n"
 OUTCOMES = "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n"
+
+
+def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
+    return blueprint(raw, options or Preparation()).build(stores)
 
 
 def write_stay(folder: Path, record: int, rows: str = "", *, head: str = HEAD) -> Path:
@@ -48,12 +53,12 @@ def observations(store, row: int) -> dict[tuple[float, str], float]:
 
 
 def assert_same(store, row: int, path: Path) -> None:
-    found, expected = observations(store, row), plain_loop(path)
-    assert sorted((round(hour, 3), name) for hour, name in found) == sorted(
+    observed, expected = observations(store, row), plain_loop(path)
+    assert sorted((round(hour, 3), name) for hour, name in observed) == sorted(
         (round(hour, 3), name) for hour, name in expected
     )
     by_minute = {(round(hour, 3), name): value for (hour, name), value in expected.items()}
-    for (hour, name), value in found.items():
+    for (hour, name), value in observed.items():
         assert value == pytest.approx(by_minute[round(hour, 3), name], rel=1e-5, abs=1e-6)
 
 
@@ -87,10 +92,10 @@ def test_the_whole_data_set(shared_data, tmp_path):
     assert len(label) == 8000
     assert [int(label[group == name].sum()) for name in "ab"] == [554, 568]
     assert len(store["value"]) == 3_464_811
-    told = store.report()
-    assert "15 values of pH outside 6.5 to 8, clipped" in told
-    assert "10 stays without any series, kept" in told
-    assert "20 stays with Height on admission outside 100 to 230, clipped" in told
+    report = store.report()
+    assert "15 values of pH outside 6.5 to 8, clipped" in report
+    assert "10 stays without any series, kept" in report
+    assert "20 stays with Height on admission outside 100 to 230, clipped" in report
     assert store["static"].shape == (8000, 5)
     assert int(np.isnan(store["static"][:, store.meta["static_names"].index("Height")]).sum()) == 3824
     assert store.ragged("time_h").lengths.max() > 150

@@ -1,4 +1,4 @@
-"""Laws of hiding: what is hidden depends on (seed, epoch, stay) alone, and on average as much as asked for."""
+"""Laws of hiding: what is hidden depends on (seed, epoch, stay) alone, and on average as much as the settings say."""
 
 from dataclasses import replace
 
@@ -27,11 +27,11 @@ def test_another_epoch_or_seed_hides_others(stays):
     assert any(not torch.equal(first[row], other[row]) for row in rows)
 
 
-def test_nothing_is_hidden_when_nothing_is_asked_for(stays):
+def test_nothing_is_hidden_at_a_share_of_zero(stays):
     assert all(seen.all() for seen in hidden(stays, np.arange(40), 0, share=0.0, window=0.0).values())
 
 
-def test_the_share_hidden_is_the_share_asked_for(stays):
+def test_the_hidden_share_is_that_of_the_settings(stays):
     shares = [
         1 - seen.float().mean().item()
         for epoch in range(20)

@@ -9,40 +9,39 @@ import torch
 from homeostat.ode import odeint
 from homeostat.recipes.icu import training
 from homeostat.recipes.icu.case import padded
-from homeostat.recipes.icu.config import NETWORKS, Config
+from homeostat.recipes.icu.config import NETWORKS, Config, smoke
 from homeostat.recipes.icu.latent import LatentOde, divergence, reconstruction
-from homeostat.recipes.icu.recipe import smoke
 
 TOLERANCE = 1e-5
 
 
 @pytest.fixture(params=NETWORKS)
 def network(request, stays):
-    made = training.prepared(request.param, Config(), stays, np.arange(160))
-    with torch.no_grad():  # away from the start, where every stay is told the prior
-        for parameter in made.parameters():
+    built = training.prepared(request.param, Config(), stays, np.arange(160))
+    with torch.no_grad():  # away from the start, where every stay gets the prior
+        for parameter in built.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(1.5)
-    return made.eval()
+    return built.eval()
 
 
-def told(network, batch):
+def probabilities(network, batch):
     with torch.no_grad():
         return network(batch).logits[:, 0].sigmoid()
 
 
 @pytest.mark.parametrize("size", [2, 64, 240])
-def test_a_stay_is_told_the_same_alone_and_in_any_batch(network, stays, size):
-    together = told(network, stays.gather(np.arange(240 - size, 240)))
+def test_a_stay_has_the_same_probability_alone_and_in_any_batch(network, stays, size):
+    together = probabilities(network, stays.gather(np.arange(240 - size, 240)))
     for row in (240 - size, 239):
-        alone = told(network, stays.gather(np.array([row])))
+        alone = probabilities(network, stays.gather(np.array([row])))
         assert abs(alone - together[row - 240 + size]).item() < TOLERANCE
 
 
-def test_four_thousand_together_are_told_what_each_is_told_alone(network, stays):
+def test_four_thousand_together_have_the_probabilities_of_each_alone(network, stays):
     rows = np.resize(np.arange(240), 4000)
-    together = told(network, stays.gather(rows))
-    few = told(network, stays.gather(np.arange(8)))
+    together = probabilities(network, stays.gather(rows))
+    few = probabilities(network, stays.gather(np.arange(8)))
     assert (together[:8] - few).abs().max() < TOLERANCE
     assert (together[240:480] - together[:240]).abs().max() < TOLERANCE
 
@@ -50,7 +49,9 @@ def test_four_thousand_together_are_told_what_each_is_told_alone(network, stays)
 @pytest.mark.parametrize("more", [1, 300])
 def test_padding_changes_nothing(network, stays, more):
     batch = stays.gather(np.arange(30))
-    assert (told(network, batch) - told(network, padded(batch, more))).abs().max() < TOLERANCE
+    assert (
+        probabilities(network, batch) - probabilities(network, padded(batch, more))
+    ).abs().max() < TOLERANCE
     if isinstance(network, LatentOde):
         plain, wider = (network(each, reconstruct=True).expected for each in (batch, padded(batch, more)))
         assert (plain - wider).abs().max() < TOLERANCE
@@ -61,15 +62,17 @@ def test_hidden_observations_change_nothing(network, stays):
     seen = torch.rand(len(batch.seen)) < 0.7
     one = replace(batch, seen=seen)
     other = replace(one, value=torch.where(seen, one.value, torch.full_like(one.value, 50.0)))
-    assert torch.equal(told(network, one), told(network, other))
-    assert not torch.equal(told(network, one), told(network, batch))
+    assert torch.equal(probabilities(network, one), probabilities(network, other))
+    assert not torch.equal(probabilities(network, one), probabilities(network, batch))
 
 
-def test_an_untrained_network_tells_the_prior(stays):
+def test_an_untrained_network_gives_the_prior(stays):
     rate = stays.label[:160].mean()
     for kind in NETWORKS:
-        made = training.prepared(kind, Config(), stays, np.arange(160)).eval()
-        assert told(made, stays.gather(np.arange(160))).mean().item() == pytest.approx(rate, abs=0.08)
+        built = training.prepared(kind, Config(), stays, np.arange(160)).eval()
+        assert probabilities(built, stays.gather(np.arange(160))).mean().item() == pytest.approx(
+            rate, abs=0.08
+        )
 
 
 def test_every_parameter_learns(network, stays):

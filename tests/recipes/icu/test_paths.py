@@ -7,9 +7,9 @@ import torch
 from homeostat.data.ragged import flat_index
 from homeostat.evaluate import predictions
 from homeostat.recipes.icu import training
-from homeostat.recipes.icu.curves import Curves
+from homeostat.recipes.icu.config import smoke
 from homeostat.recipes.icu.paths import courses, paths
-from homeostat.recipes.icu.recipe import curves_file, smoke
+from homeostat.recipes.icu.view import scales
 from homeostat.report.collect import collect
 from homeostat.report.curves import observed
 
@@ -20,21 +20,21 @@ def network(stays):
 
 
 def test_a_run_leaves_courses_that_its_report_draws(trained):
-    made = predictions.read(trained.predictions / "curves" / "valid.parquet")
-    assert made.kind == "regression"
-    assert made.names == ("HR", "NIMAP", "GCS")
+    drawn = predictions.read(trained.predictions / "curves" / "valid.parquet")
+    assert drawn.kind == "regression"
+    assert drawn.names == ("HR", "NIMAP", "GCS")
     figures = observed(collect(trained.folder).curves[0])
     assert len(figures) == 9
     assert "observations" in figures[0].reading
 
 
 def test_every_observation_is_shown_in_its_units(network, trained, stays, store):
-    made = paths(network, stays, np.array([3]), Curves.load(curves_file(trained)), "valid")
+    drawn = paths(network, stays, np.array([3]), scales(trained)[0], "valid")
     cells = flat_index(store.ragged("value").offsets, np.array([3]))
     rates = store["value"][cells][store["variable"][cells] == store.meta["variables"].index("HR")]
-    shown = made.targets[:, made.names.index("HR")]
+    shown = drawn.targets[:, drawn.names.index("HR")]
     assert np.sort(shown[np.isfinite(shown)]) == pytest.approx(np.sort(rates), abs=1.5)
-    assert set(np.arange(0, 48.5, 0.5)) <= set(np.round(made.time, 4))
+    assert set(np.arange(0, 48.5, 0.5)) <= set(np.round(drawn.time, 4))
 
 
 def test_a_course_is_the_same_at_observed_and_at_even_times(network, stays):

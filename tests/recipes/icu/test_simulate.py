@@ -53,9 +53,9 @@ def test_deaths_come_as_often_as_their_probability_says(tmp_path):
     assert 0.1 < chance.mean() < 0.18
     simulate(tmp_path, 0, stays={"a": 400})
     died = pl.read_csv(tmp_path / "Outcomes-a.txt")["In-hospital_death"].to_numpy()
-    told = pl.read_csv(tmp_path / "truth" / "stays.csv")["probability"].to_numpy()
-    np.testing.assert_allclose(told, chance[:400], rtol=1e-6)
-    assert abs(died.mean() - told.mean()) < 3 * np.sqrt((told * (1 - told)).mean() / 400)
+    stated = pl.read_csv(tmp_path / "truth" / "stays.csv")["probability"].to_numpy()
+    np.testing.assert_allclose(stated, chance[:400], rtol=1e-6)
+    assert abs(died.mean() - stated.mean()) < 3 * np.sqrt((stated * (1 - stated)).mean() / 400)
 
 
 def test_rounds_come_at_the_declared_rate():

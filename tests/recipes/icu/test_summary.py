@@ -16,14 +16,14 @@ def one(stays, row, variable):
 
 def test_statistics_are_those_of_numpy(stays):
     rows = np.arange(12)
-    found = statistics(stays.gather(rows), stays.variables)
+    computed = statistics(stays.gather(rows), stays.variables)
     for row in rows:
         for variable in range(stays.variables):
             time, value = one(stays, row, variable)
-            told = dict(zip(BASIC, found[row, variable].tolist(), strict=False))
+            own = dict(zip(BASIC, computed[row, variable].tolist(), strict=False))
             if len(value) == 0:
-                assert told["seen"] == told["mean"] == 0
-                assert told["gap_before"] == told["gap_after"] == 1
+                assert own["seen"] == own["mean"] == 0
+                assert own["gap_before"] == own["gap_after"] == 1
                 continue
             expected = {
                 "count": np.log1p(len(value)),
@@ -37,28 +37,28 @@ def test_statistics_are_those_of_numpy(stays):
                 "gap_before": time[0],
                 "gap_after": 1 - time[-1],
             }
-            assert {name: told[name] for name in expected} == pytest.approx(expected, abs=2e-5)
+            assert {name: own[name] for name in expected} == pytest.approx(expected, abs=2e-5)
 
 
 def test_a_memory_forgets_what_is_long_ago(stays):
-    found = statistics(stays.gather(np.arange(12)), stays.variables)
+    computed = statistics(stays.gather(np.arange(12)), stays.variables)
     for row in range(12):
         for variable in range(stays.variables):
             time, value = one(stays, row, variable)
             for place, hours in enumerate(MEMORY_H):
                 weight = np.exp(-(1 - time) * HOURS / hours)
                 mean = (weight * value).sum() / (weight.sum() + 1e-3)
-                assert found[row, variable, len(BASIC) + 2 * place].item() == pytest.approx(mean, abs=1e-4)
+                assert computed[row, variable, len(BASIC) + 2 * place].item() == pytest.approx(mean, abs=1e-4)
 
 
 def test_a_slope_counts_by_the_observations_it_rests_on(stays):
-    found = statistics(stays.gather(np.arange(12)), stays.variables)[..., BASIC.index("slope")]
+    computed = statistics(stays.gather(np.arange(12)), stays.variables)[..., BASIC.index("slope")]
     pairs = ((row, variable) for row in range(12) for variable in range(stays.variables))
     row, variable = next(pair for pair in pairs if len(one(stays, *pair)[0]) >= 3)
     time, value = one(stays, row, variable)
     centred = time - time.mean()
     expected = (centred * (value - value.mean())).sum() / ((centred**2).mean() + 1e-4)
-    assert found[row, variable].item() == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert computed[row, variable].item() == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_the_scale_is_that_of_the_stays_it_was_fitted_on(stays):
@@ -79,9 +79,9 @@ def test_a_stay_without_observations_has_statistics(stays):
     from dataclasses import replace
 
     empty = replace(batch, seen=torch.zeros_like(batch.seen))
-    found = statistics(empty, stays.variables)
-    assert found.isfinite().all()
-    assert (found[..., BASIC.index("seen")] == 0).all()
+    computed = statistics(empty, stays.variables)
+    assert computed.isfinite().all()
+    assert (computed[..., BASIC.index("seen")] == 0).all()
 
 
 def test_quarters_are_means_of_twelve_hours(stays):

@@ -1,12 +1,15 @@
 """Laws of the tidy table: it says the same as the challenge's layout, and contradictions are refused."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from homeostat.data.splits import by_subject
+from homeostat.data.store import Store
 from homeostat.errors import DataError
-from homeostat.recipes.icu.prepare import Preparation, prepare
+from homeostat.recipes.icu.prepare import Preparation, blueprint
 from homeostat.recipes.icu.simulate import simulate
 from homeostat.recipes.icu.tidy import Columns
 
@@ -20,6 +23,10 @@ ROWS = [
     ("s3", "p2", 2.0, "Age", 40.0, None),
 ]
 NAMES = ["stay", "subject", "time_h", "variable", "value", "outcome"]
+
+
+def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
+    return blueprint(raw, options or Preparation()).build(stores)
 
 
 def write(folder, rows=ROWS, suffix=".csv"):
@@ -96,7 +103,7 @@ def test_variables_can_be_chosen_so_that_a_model_finds_its_own(tmp_path):
     store = prepare(write(tmp_path / "raw"), tmp_path / "stores", Preparation(columns=columns))
     assert store.meta["variables"] == ["Lactate", "HR", "pH"]
     assert store.ragged("variable")[0].tolist() == [0, 1, 1]
-    assert "1 rows of variables that are not asked for, dropped" in store.report()
+    assert "1 rows of variables that are not kept, dropped" in store.report()
 
 
 def test_subject_and_outcome_may_be_absent(tmp_path):

@@ -23,35 +23,31 @@ from homeostat.audits.support import ScoredLabels, TrainingLabels
 from homeostat.audits.tolerance import Solve
 from homeostat.config import to_plain
 from homeostat.data.ragged import Array
-from homeostat.data.scaling import Scaler
-from homeostat.data.splits import Splits
 from homeostat.engine import checkup
+from homeostat.methods.method import Lesson
 from homeostat.recipes.icu import training
 from homeostat.recipes.icu.cohort import HOURS, Batch, Cohort
 from homeostat.recipes.icu.config import Config
-from homeostat.recipes.icu.curves import Curves
 from homeostat.recipes.icu.latent import GRID
+from homeostat.recipes.icu.view import View, scales
 from homeostat.run import Run
 
 
-def case(
-    config: Config, run: Run, cohort: Cohort, splits: Splits, scalers: Sequence[Scaler | Curves]
-) -> Case:
+def case(config: Config, run: Run, lesson: Lesson[View]) -> Case:
     """The untrained latent ODE (or the network of the run) on the training stays."""
     kind = config.model if config.model in ("ode-rnn", "gru-d") else "latent-ode"
-    rows = np.sort(splits.rows(cohort.ids, "train"))
-    valid = np.sort(splits.rows(cohort.ids, "valid"))
-    network = training.prepared(kind, config, cohort, rows)
-    task = training.training(network, config, cohort, rows, valid)
+    view, splits = lesson.data, lesson.splits
+    cohort, rows = view.cohort, view.rows(splits.train)
     known = rows[np.isfinite(cohort.label[rows])]
+    task = training.task_of(kind, config, lesson)
     place = {identity: row for row, identity in enumerate(cohort.ids)}
     labels = cohort.label[known].astype(np.float64)[:, None]
-    parts = {part: label(cohort, splits, part) for part in ("valid", "test")}
+    parts = {part: known_labels(view, splits.part(part)) for part in ("valid", "test")}
     solve = Solve(adaptive=False, step_size=config.step_h / HOURS, times=GRID)
     trial = Trial(
-        model=network,
-        batch=lambda places: cohort.gather(known[places]),
-        count=len(known),
+        model=task.model,
+        batch=task.batches.gather,
+        count=task.batches.count,
         loss=task.loss,
         predict=probability,
     )
@@ -67,7 +63,10 @@ def case(
             *(ScoredLabels(split=part, targets=scored) for part, scored in parts.items() if len(scored)),
             Splitting(splits=splits, subjects=dict(zip(cohort.ids, cohort.subjects, strict=True))),
             Contents(lambda identity: content(cohort, place[identity])),
-            *(Normaliser(name=each.names[0], ids=each.ids, ids_digest=each.ids_digest) for each in scalers),
+            *(
+                Normaliser(name=each.names[0], ids=each.ids, ids_digest=each.ids_digest)
+                for each in scales(run)
+            ),
             Fitted(name="scale of the statistics", fitted_on="train"),
             Configuration(to_plain(config)),
             *(() if kind == "gru-d" else (solve,)),
@@ -83,21 +82,21 @@ def case(
     )
 
 
-def label(cohort: Cohort, splits: Splits, part: str) -> Array:
-    """(n, 1), of the stays whose outcome is known: the challenge keeps that of its test stays to itself."""
-    labels: Array = cohort.label[splits.rows(cohort.ids, part)].astype(np.float64)
+def known_labels(view: View, ids: Sequence[str]) -> Array:
+    """(n, 1). The challenge keeps the outcomes of its test stays to itself."""
+    labels: Array = view.cohort.label[view.rows(ids)].astype(np.float64)
     known: Array = labels[np.isfinite(labels)][:, None]
     return known
 
 
 def probability(model: nn.Module, batch: Batch) -> Tensor:
-    """(B, 1) of death in hospital."""
+    """Probabilities of death in hospital, (B, 1)."""
     outputs: Tensor = model(batch).logits[:, :1].sigmoid()
     return outputs
 
 
 def padded(batch: Batch, more: int) -> Batch:
-    """The same stays with `more` further moments that are none. Observations stand in one row and need no padding."""
+    """The same stays with `more` further moments without observations. Observations need no padding."""
     return replace(
         batch,
         moments=functional.pad(batch.moments, (0, more), value=0.5),
@@ -106,7 +105,7 @@ def padded(batch: Batch, more: int) -> Batch:
 
 
 def content(cohort: Cohort, row: int) -> bytes:
-    """What is measured of a stay and when, without its name; two stays of which nothing is known are no copies."""
+    """The measurements of a stay and their times, without its name. Two stays without any are no copies."""
     if cohort.offsets[row] == cohort.offsets[row + 1]:
         return cohort.ids[row].encode()
     own = slice(cohort.offsets[row], cohort.offsets[row + 1])

@@ -62,13 +62,13 @@ class Layout:
 
 def find(folder: Path) -> Layout:
     """Stays in set-* folders, or directly in the folder as new patients come; outcomes may be absent."""
-    found = []
+    records = []
     for place in (*sorted(folder.glob("set-*")), folder):
         named = SET.fullmatch(place.name) if place != folder else None
         if place.is_dir() and (named or place == folder):
-            found += [(Path(name), named["group"] if named else "") for name in record_files(place)]
+            records += [(Path(name), named["group"] if named else "") for name in record_files(place)]
     outcomes = tuple(path for path in sorted(folder.glob("Outcomes-*.txt")) if OUTCOMES.fullmatch(path.name))
-    return Layout(tuple(path for path, _ in found), tuple(group for _, group in found), outcomes)
+    return Layout(tuple(path for path, _ in records), tuple(group for _, group in records), outcomes)
 
 
 def record_files(folder: Path) -> list[str]:
@@ -90,10 +90,10 @@ def read(layout: Layout) -> Stays:
     for first in range(0, len(stay), FILES_AT_ONCE):
         part = slice(first, first + FILES_AT_ONCE)
         rows = parse(b"".join(pieces(layout.records[part])))
-        seen, described, told = sort_rows(rows, stay[part])
+        seen, described, unusable = sort_rows(rows, stay[part])
         observations.append(replace(seen, stay=seen.stay + first))
         describing.append(described)
-        counts.update(told)
+        counts.update(unusable)
     static, clipped = check_static(np.concatenate(describing), tuple(STATIC), STATIC)
     label, scores, unmatched = read_outcomes(layout.outcomes, stay)
     return Stays(
@@ -197,7 +197,7 @@ def split_static(
     series = seen.variable < len(SERIES)
     series[rows] = False
     repeated = (seen.variable >= len(SERIES)) & (seen.variable < RECORD_ID)
-    told = {
+    repeats = {
         "rows that repeat age, gender, height or unit type, dropped": int(
             repeated.sum() - repeated[rows].sum()
         )
@@ -208,24 +208,24 @@ def split_static(
         variable=seen.variable[series],
         value=seen.value[series],
     )
-    return kept, static, counts | told
+    return kept, static, counts | repeats
 
 
-def translate(column: pl.Series, meaning: Callable[[str], int | None], *, otherwise: int) -> Array:
-    """The meaning of each entry, found once per distinct entry; a column of millions has few of these."""
+def translate(column: pl.Series, code_of: Callable[[str], int | None], *, otherwise: int) -> Array:
+    """The code of each entry. Each distinct entry is read once; a column of millions has few of these."""
     column = column.fill_null("")
     words = column.unique().to_list()
-    known = [meaning(word) for word in words]
-    table = np.array([otherwise if code is None else code for code in known], dtype=np.int32)
-    meant: Array = table[column.cast(pl.Enum(words)).to_physical().to_numpy()]
-    return meant
+    codes = [code_of(word) for word in words]
+    table = np.array([otherwise if code is None else code for code in codes], dtype=np.int32)
+    translated: Array = table[column.cast(pl.Enum(words)).to_physical().to_numpy()]
+    return translated
 
 
 @functools.lru_cache(maxsize=1 << 14)
 def read_clock(text: str) -> int | None:
     """Seconds since admission of "HH:MM"."""
-    found = CLOCK.fullmatch(text.strip())
-    return None if found is None else int(found[1]) * 3600 + int(found[2]) * 60
+    clock = CLOCK.fullmatch(text.strip())
+    return None if clock is None else int(clock[1]) * 3600 + int(clock[2]) * 60
 
 
 def read_outcomes(
@@ -236,11 +236,11 @@ def read_outcomes(
     names = (LABEL, *SCORES)
     held = np.full((len(stay), len(names)), np.nan)
     strangers = 0
-    told: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for path in paths:
         columns = [Column(name=name, required=False) for name in names]
         table = read_table(path, [Column(name="RecordID", kind="text"), *columns], suffix=".csv")
-        told |= table.counts
+        counts |= table.counts
         for record, *values in table.frame.select("RecordID", *names).rows():
             if record in place:
                 held[place[record]] = [np.nan if value is None else value for value in values]
@@ -253,8 +253,8 @@ def read_outcomes(
         raise DataError(
             f"Stay {stay[int(np.argmax(wrong))]} has {LABEL} {label[wrong][0]:g}; expected 0 or 1."
         )
-    told |= {
+    counts |= {
         "outcomes without a stay, dropped": strangers,
         "stays without an outcome, kept": int(np.isnan(label).sum()) if paths else 0,
     }
-    return label, {name: held[:, number + 1] for number, name in enumerate(SCORES.values())}, told
+    return label, {name: held[:, number + 1] for number, name in enumerate(SCORES.values())}, counts

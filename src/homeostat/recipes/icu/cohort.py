@@ -1,4 +1,4 @@
-"""What does a network see of a stay? Observations of normalised values, some of them hidden on purpose.
+"""Stays as a network sees them: observations of normalised values, some of them hidden on purpose.
 
 B stays in a batch, N observations of all of them in one row after the other, T moments of the longest stay.
 """
@@ -19,14 +19,14 @@ from homeostat.data.store import Store
 from homeostat.recipes.icu.curves import Curves
 
 HOURS = 48.0
-"""One unit of the model's time. Later observations are left out: the question is asked at this hour."""
+"""One unit of the model's time. Later observations are left out, because the prediction is for this hour."""
 
 UNKNOWN_STATIC = 0.0
 HORIZONS_D = (3, 10, 30, 180, 1000)
-"""Death within so many days of admission: what is asked beside death in hospital, where the data tell it."""
+"""Further outcomes: death within so many days of admission, where the data hold it."""
 SCORES = ("saps_1", "sofa", "stay_days")
 UNDATED_DEATH_D = 8.0
-"""Days to a death in hospital whose date is not told: the median of those that are, in set a."""
+"""Days to a death in hospital without a date: the median of those with one, in set a."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def load(store: Store, curves: Curves, static_scaler: Scaler) -> Cohort:
 
 
 def fit_curves(store: Store, rows: Array) -> Curves:
-    """Curves of the training rows' observations."""
+    """Curves of the observations of the training rows."""
     cells = store.ragged("value")
     flat = flat_index(cells.offsets, rows)
     return Curves.fit(
@@ -168,7 +168,7 @@ def describe(store: Store, scaler: Scaler) -> Array:
 
 
 def outcomes(store: Store) -> tuple[Array, Array]:
-    """Severity scores and days until death, as far as the data set tells: never an input."""
+    """Severity scores and days until death, as far as the data set holds them. They are never inputs."""
     label = np.asarray(store["label"], dtype=np.float32)
     none = np.full(len(label), np.nan)
     scores = np.stack([np.asarray(store[name]) if name in store else none for name in SCORES], axis=1)
@@ -181,9 +181,9 @@ def outcomes(store: Store) -> tuple[Array, Array]:
 
 
 def dated(survival: Array, label: Array) -> Array:
-    """Days until death of every stay with known outcome, also where the data set tells no dates."""
-    told: Array = np.where(np.isnan(survival), np.where(label == 1, UNDATED_DEATH_D, np.inf), survival)
-    return np.where(np.isnan(label), np.nan, told)
+    """Days until death of every stay with known outcome, also where the data set holds no dates."""
+    days: Array = np.where(np.isnan(survival), np.where(label == 1, UNDATED_DEATH_D, np.inf), survival)
+    return np.where(np.isnan(label), np.nan, days)
 
 
 def standardise(cohort: Cohort, rows: Array) -> Cohort:

@@ -1,8 +1,9 @@
-"""Which choices does the intensive-care recipe offer, and which values train well on a few thousand stays?"""
+"""The choices of the intensive-care recipe, with values that train well on a few thousand stays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from homeostat.engine.optim import OptimConfig
@@ -15,6 +16,7 @@ Network = Literal["latent-ode", "ode-rnn", "gru-d"]
 Member = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "survival"]
 Model = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "survival", "stack"]
 NETWORKS: tuple[Network, ...] = ("latent-ode", "ode-rnn", "gru-d")
+Protocol = Literal["auto", "official", "by-subject"]
 
 SETTINGS = Settings(
     epochs=16,
@@ -28,7 +30,7 @@ class Config:
     """Mortality in intensive care from the first 48 hours."""
 
     model: Model = "latent-ode"
-    """What is trained; stack trains all members out of fold and combines them."""
+    """The model to train; stack trains all members out of fold and combines them."""
     batch_size: int = 128
     """Stays in a step."""
     latent_dim: int = 32
@@ -44,7 +46,7 @@ class Config:
     dropout: float = 0.5
     """Dropout inside the encoder."""
     head_dropout: float = 0.2
-    """Dropout of what reads the path."""
+    """Dropout of the reader of the path."""
     kl_weight: float = 0.01
     """Weight of the divergence of z(0) from a standard normal, after the warm-up."""
     kl_warmup_epochs: int = 2
@@ -61,23 +63,26 @@ class Config:
     """Epochs of reconstruction on stays without using any outcome, before training (latent-ode); 0 for none."""
     pretrain_on: Literal["train", "train+valid"] = "train+valid"
     """Stays of the pre-training. Their outcomes are not read; test stays are never used."""
-    early_stop_patience: int = 0
-    """Evaluations without a better score before training stops; 0 trains to the end."""
+    seeds: int = 1
+    """Networks, each with a seed of its own; the mean of their logits is the prediction. Trees are trained once."""
     members: tuple[Member, ...] = ("latent-ode", "xgboost", "survival")
     """Members of the stack; survival are trees that learn days until death."""
     folds: int = 5
     """Folds of the training stays by which the members of the stack predict out of fold."""
     recurrent_epochs: int = 20
     """Epochs of ode-rnn and gru-d inside the stack."""
-    yardstick: bool = True
+    yardsticks: bool = True
     """Also train xgboost on summary statistics, so that the score stands beside a yard-stick."""
+    protocol: Protocol = "auto"
+    """official: sets a, b and c of the challenge train, validate and test; by-subject: subjects are dealt to parts.
+    auto: official where sets a and b are there, by-subject otherwise."""
     split_seed: int = 0
     """Deals subjects to parts where the data come without sets."""
     data: Preparation = field(default_factory=Preparation)
     fit: Settings = field(default_factory=lambda: SETTINGS)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "latent_dim", "hidden_dim", "ode_hidden_dim", "recurrent_epochs"):
+        for name in ("batch_size", "latent_dim", "hidden_dim", "ode_hidden_dim", "recurrent_epochs", "seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
         for name in ("input_dropout", "dropout", "head_dropout", "hide", "hide_window"):
@@ -92,3 +97,22 @@ class Config:
             raise ConfigError(
                 f"A stack of {len(set(self.members))} different members and {self.folds} folds: at least 2 of each."
             )
+
+
+def smoke() -> Config:
+    """Seconds on the simulated cohort."""
+    small = Config(
+        latent_dim=8, hidden_dim=32, ode_hidden_dim=16, pretrain_epochs=1, folds=2, recurrent_epochs=1
+    )
+    return replace(small, batch_size=64, fit=replace(small.fit, epochs=2))
+
+
+def demo() -> Config:
+    """Half a minute on the simulated cohort."""
+    fit = Config().fit
+    # A hundred steps: an average over as many would still hold the untrained weights.
+    fit = replace(fit, epochs=8, optim=replace(fit.optim, average=0.95))
+    return replace(Config(hidden_dim=128, batch_size=64), fit=fit)
+
+
+PRESETS: Mapping[str, Callable[[], Config]] = {"smoke": smoke, "demo": demo}

@@ -1,16 +1,15 @@
-"""How does a measured value become a number that a network can use? A monotone curve per variable.
+"""A monotone curve per variable turns measured values into numbers for a network.
 
-Half of the curve is the z-score (of the logarithm where that is less skewed), half the normal score of the rank: the
-one keeps distances, the other is deaf to outliers and units. Fitted on the training stays alone.
+One half of the curve is the z-score (of the logarithm where that is less skewed). The other half is the normal score
+of the rank. The first keeps distances; outliers and units do not move the second. Curves are fitted on the training
+stays alone.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,7 +24,7 @@ LARGEST = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """Per variable, values and what they become; straight lines between, flat outside."""
+    """Values and scores of each variable; straight lines between them, flat outside."""
 
     names: tuple[str, ...]
     values: tuple[tuple[float, ...], ...]
@@ -44,12 +43,12 @@ class Curves:
         ids: Sequence[str],
         fitted_on: str = "train",
     ) -> Self:
-        """From the training stays' observations. A variable that was never seen or never varies becomes 0."""
-        found = [curve(values[variable == place].astype(np.float64)) for place in range(len(names))]
+        """Fit to the training stays' observations. A variable that was never seen or never varies becomes 0."""
+        fitted = [curve(values[variable == place].astype(np.float64)) for place in range(len(names))]
         return cls(
             names=tuple(names),
-            values=tuple(tuple(x.tolist()) for x, _ in found),
-            scores=tuple(tuple(z.tolist()) for _, z in found),
+            values=tuple(tuple(x.tolist()) for x, _ in fitted),
+            scores=tuple(tuple(z.tolist()) for _, z in fitted),
             fitted_on=fitted_on,
             ids=len(ids),
             ids_digest=digest_ids(ids),
@@ -68,7 +67,7 @@ class Curves:
         return np.interp(scores, self.scores[place], self.values[place])
 
     def order(self, names: Sequence[str]) -> Array:
-        """For each of a store's variables its place among the fitted ones, -1 for one that the model never saw."""
+        """The place of each variable of a store among the fitted ones; -1 for one that the model never saw."""
         if not set(names) & set(self.names):
             raise DataError(
                 f"None of the data's variables ({', '.join(names[:5])}, ...) is one that the model was trained on "
@@ -76,14 +75,13 @@ class Curves:
             )
         return np.array([self.names.index(name) if name in self.names else -1 for name in names])
 
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), allow_nan=False))
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        told = json.loads(path.read_text())
-        rows = {key: tuple(tuple(row) for row in told[key]) for key in ("values", "scores")}
-        return cls(**(told | rows | {"names": tuple(told["names"])}))
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        rows = {key: tuple(map(tuple, plain[key])) for key in ("values", "scores")}
+        return cls(**{**plain, **rows, "names": tuple(plain["names"])})
 
 
 def curve(values: Array) -> tuple[Array, Array]:
@@ -110,7 +108,7 @@ def curve(values: Array) -> tuple[Array, Array]:
 
 
 def is_skewed(values: Array) -> bool:
-    """Whether the logarithm is the more symmetric view; only of what cannot be negative."""
+    """Say whether the logarithm is the more symmetric view. Values that can be negative have none."""
     if values.min() < 0:
         return False
     return abs(skew(np.log1p(values))) < abs(skew(values))

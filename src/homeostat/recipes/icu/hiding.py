@@ -1,7 +1,6 @@
-"""Which observations are hidden from the encoder in this epoch? A function of (seed, epoch, stay) alone.
+"""Observations that are hidden from the encoder in an epoch: a function of (seed, epoch, stay) alone.
 
-Hidden observations are what the latent path must reconstruct, and a stay that looks different in each epoch is
-harder to learn by heart.
+The latent path must reconstruct them. A stay that looks different in each epoch is also harder to learn by heart.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 from homeostat.data.ragged import Array
 from homeostat.recipes.icu.cohort import Batch
 
-# Share of the stays of a batch in which observations are hidden at random; the rest is seen as it will be seen later.
+# Share of the stays in which observations are hidden at random. The others look as they do when they are predicted.
 SHARE_OF_STAYS = 0.7
 LONGEST_WINDOW = 0.25
 

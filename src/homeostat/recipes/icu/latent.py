@@ -23,7 +23,7 @@ GRID = 9
 """Every six hours, ends included: where the path is read for the outcome, whenever it was observed."""
 OUTPUTS = 1 + len(SCORES) + len(HORIZONS_D)
 FIRST_SPREAD = -3.0
-"""Logarithm of the variance that the posterior starts with: small, so that the path says something from the start."""
+"""Logarithm of the first variance of the posterior: small, so that the path carries information from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Read:
-    """What the model says of a batch."""
+    """The outputs of a model for a batch."""
 
     logits: Tensor  # (B, OUTPUTS) death in hospital, severity scores, death within each horizon
     mean: Tensor | None = None  # (B, D) of z(0)
     log_variance: Tensor | None = None
-    expected: Tensor | None = None  # (N,) what the path shows of each observation, hidden ones too
+    expected: Tensor | None = None  # (N,) value of each observation on the path, of hidden ones too
     evaluations: Tensor | None = None  # (B,) of the field
 
 
@@ -80,7 +80,7 @@ class Field(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The distribution of z(0) given everything that is seen of a stay."""
+    """The distribution of z(0), given the observations of a stay that are not hidden."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -143,12 +143,12 @@ class LatentOde(nn.Module):
                 solution.ys, solution.ys.new_zeros(0, solution.ys.shape[-1])
             ), solution.stats.evaluations
         wanted = torch.cat([grid, batch.moments.clamp(0, 1).masked_fill(~batch.real, 1)], 1)
-        asked = functional.pad(batch.real, (GRID, 0), value=True)
+        is_real = functional.pad(batch.real, (GRID, 0), value=True)
         times, order = wanted.sort(dim=1, stable=True)
         solution = odeint(
-            self.field, start, times, step_size=self._step, mask=asked.gather(1, order)
+            self.field, start, times, step_size=self._step, mask=is_real.gather(1, order)
         ).require_ok()
-        # Rows are picked from the flat solution: turning all of it back into the order asked for costs more.
+        # Rows are picked from the flat solution: turning all of it back into the order of `wanted` costs more.
         row = order.argsort(dim=1) + torch.arange(len(start), device=start.device)[:, None] * order.shape[1]
         flat = solution.ys.flatten(0, 1)
         own = flat.index_select(0, row[:, GRID:][batch.real])
@@ -156,10 +156,10 @@ class LatentOde(nn.Module):
         return Path(on_grid, own), solution.stats.evaluations
 
     def expect(self, own: Tensor, batch: Batch) -> Tensor:
-        """What each observation should show, from the state at its moment."""
+        """The expected value of each observation, from the state at its moment."""
         before = functional.pad(batch.real.sum(1).cumsum(0), (1, 0))
-        shown: Tensor = self.decoder(own)[before[batch.owner] + batch.step, batch.variable]
-        return shown
+        expected: Tensor = self.decoder(own)[before[batch.owner] + batch.step, batch.variable]
+        return expected
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -168,9 +168,10 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def reconstruction(read: Read, batch: Batch, variables: int, weight_of_seen: float = 0.3) -> Tensor:
-    """Huber error of what the path shows, mean over stays; hidden observations count most.
+    """Huber error of the values on the path, mean over stays; hidden observations count most.
 
-    A variable that is measured every minute weighs by the root of its count, or blood pressure would be all.
+    A variable weighs by the root of its count. Otherwise one that is measured every minute, such as blood pressure,
+    would be nearly all of the error.
     """
     assert read.expected is not None
     error = functional.smooth_l1_loss(read.expected, batch.value, reduction="none")

@@ -1,4 +1,4 @@
-"""What does the latent path show of a stay? Its course, every half hour and where something was observed."""
+"""The course of a stay on its latent path, every half hour and at each observation, for figures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def paths(network: LatentOde, cohort: Cohort, rows: Array, curves: Curves, split
     stay, at = (part.numpy() for part in batch.real.nonzero(as_tuple=True))
     hours = batch.moments.numpy()[stay, at] * HOURS
     grid_stay = np.repeat(np.arange(len(batch.ids)), even.shape[1])
-    told = np.concatenate([seen, even.reshape(-1, even.shape[2])])[:, places]
+    shown = np.concatenate([seen, even.reshape(-1, even.shape[2])])[:, places]
     stays = [cohort.ids[rows[place]] for place in (*stay, *grid_stay)]
     return Predictions.build(
         "regression",
@@ -45,7 +45,7 @@ def paths(network: LatentOde, cohort: Cohort, rows: Array, curves: Curves, split
         subjects=stays,
         names=names,
         targets=np.concatenate([truth, np.full((len(grid_stay), len(names)), np.nan)]),
-        outputs=np.stack([curves.inverse(told[:, k], place) for k, place in enumerate(places)], axis=1),
+        outputs=np.stack([curves.inverse(shown[:, k], place) for k, place in enumerate(places)], axis=1),
         time=np.concatenate([hours, np.tile(half_hours() * HOURS, len(batch.ids))]),
         model="latent-ode",
         time_unit="h",
@@ -63,5 +63,5 @@ def courses(network: LatentOde, batch: Batch) -> tuple[Array, Array]:
 
 
 def half_hours() -> Array:
-    """In the model's time, from admission to the hour at which the question is asked."""
+    """Every half hour from admission to the hour of the prediction, in the model's time."""
     return np.linspace(0, 1, round(HOURS / EVERY_H) + 1, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""From raw intensive-care data to a store: which layout is it, and what of it is kept?"""
+"""From raw intensive-care data to a store: the layout is recognised by the names of the files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal
 
 from homeostat.data import ragged, table
 from homeostat.data.blueprint import Blueprint
-from homeostat.data.store import Explanation, Store
 from homeostat.errors import DataError
 from homeostat.recipes.icu import challenge, stays, tidy, variables
 from homeostat.recipes.icu.stays import Impossible
@@ -19,28 +18,18 @@ Source = Literal["auto", "challenge", "tidy"]
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How raw intensive-care data become a store."""
+    """The choices of turning raw intensive-care data into a store."""
 
     source: Source = "auto"
     """Layout of the raw data; auto looks at the names of the files."""
     impossible: Impossible = "clip"
-    """What happens to values that no body can show: clip them to the range, or drop them. Counted either way."""
+    """Clip values that no body can show to the range, or drop them. They are counted either way."""
     columns: tidy.Columns = field(default_factory=tidy.Columns)
     """Column names of a tidy table."""
 
 
-def prepare(raw: Path, folder: Path, options: Preparation | None = None) -> Store:
-    """The sealed store of the raw data in the folder of stores; found again when nothing changed."""
-    return make_plan(raw, options or Preparation()).build(folder)
-
-
-def explain(raw: Path, folder: Path, options: Preparation | None = None) -> Explanation:
-    """Whether `prepare` would reuse a store, and why; prepares nothing."""
-    return make_plan(raw, options or Preparation()).explain(folder)
-
-
-def make_plan(raw: Path, options: Preparation) -> Blueprint:
-    """The layout asked for, or the one whose files are there."""
+def blueprint(raw: Path, options: Preparation) -> Blueprint:
+    """The layout that is asked for, or the one whose files are there."""
     if not raw.exists():
         raise DataError(f"There is nothing at {raw}. Check the path given by --data.")
     layout = challenge.find(raw) if raw.is_dir() and options.source != "tidy" else None

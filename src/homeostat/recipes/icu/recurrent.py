@@ -49,7 +49,7 @@ def bins(batch: Batch, variables: int) -> Bins:
 
 
 def _carry(mean: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """What was last seen before each bin, and how long ago; from the beginning where nothing was."""
+    """The last value before each bin and the time since then; 0 and the time since admission where there is none."""
     place = torch.arange(1, BINS + 1, device=mean.device)[None, :, None]
     latest = (place * seen).cummax(dim=1).values
     before = functional.pad(latest[:, :-1], (0, 0, 1, 0))
@@ -76,7 +76,7 @@ class Reader(nn.Module):
 
 
 class GruD(nn.Module):
-    """A missing value fades from the last one seen towards the mean, and the state fades too."""
+    """A missing value fades from the last observed one towards the mean, and the state fades too."""
 
     def __init__(self, size: Size, hidden: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ FIRST_RECORD = 900001
 
 @dataclass(frozen=True)
 class Sign:
-    """How a variable shows the severity: its middle, its change per unit of severity, its noise, its decimals."""
+    """A variable as a sign of severity: its middle, its change per unit of severity, its noise, its decimals."""
 
     middle: float
     slope: float
@@ -71,7 +71,7 @@ BETWEEN_PATIENTS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """What a simulated patient is, before any measurement; -1 stands for not recorded, as in the challenge."""
+    """A simulated patient before any measurement; -1 stands for not recorded, as in the challenge."""
 
     record: int
     age: int
@@ -128,7 +128,7 @@ def solve(patients: Sequence[Patient]) -> Array:
 
 
 def probability(patient: Patient, states: Array) -> float:
-    """Of death in hospital, given the true course."""
+    """The probability of death in hospital, given the true course."""
     return float(1 / (1 + np.exp(-(BASE + RISK * states[-1, 0] + AGE_RISK * (patient.age - 65)))))
 
 

@@ -1,4 +1,4 @@
-"""What does every intensive-care data set become? Stays with static values and irregular observations."""
+"""The form of every intensive-care data set: stays with static values and irregular observations."""
 
 from __future__ import annotations
 
@@ -53,17 +53,20 @@ class Stays:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, writer: Writer, ranges: Mapping[str, Range], impossible: Impossible) -> None:
-        """Arrays: stay, subject, group, static, label (S); ragged over stays time_h (steps), and, observation by
-        observation, step (its place among the stay's steps), variable, value."""
-        told = Counter(self.counts)
+        """Write arrays of length S: stay, subject, group, static, label; and ragged ones over stays.
+
+        These are time_h (one per step) and, one per observation, step (its place among the stay's steps), variable
+        and value.
+        """
+        counts = Counter(self.counts)
         parts = []
         for seen in self.observations:
             known, odd = check_values(seen, self.variables, ranges, impossible)
             parts.append(merge(known, len(self.stay)))
-            told.update(odd)
-            told["values that share a moment with another of their variable, averaged"] += parts[-1].shared
+            counts.update(odd)
+            counts["values that share a moment with another of their variable, averaged"] += parts[-1].shared
         steps = np.sum([part.steps for part in parts], axis=0)
-        told["stays without any series, kept"] = int((steps == 0).sum())
+        counts["stays without any series, kept"] = int((steps == 0).sum())
         first, cells = offsets_of(steps), offsets_of(np.sum([part.cells for part in parts], axis=0))
         writer.array("stay", np.array(self.stay))
         writer.array("subject", np.array(self.subject))
@@ -79,14 +82,14 @@ class Stays:
         writer.meta.update(
             {"variables": list(self.variables), "static_names": list(self.static_names), **self.meta}
         )
-        for what, number in told.items():
+        for what, number in counts.items():
             writer.count(what, number)
 
 
 def check_values(
     seen: Observations, variables: Sequence[str], ranges: Mapping[str, Range], impossible: Impossible
 ) -> tuple[Observations, dict[str, int]]:
-    """Drops what is missing, clips (or drops) what no body can show, and counts both per variable."""
+    """Drop missing values, clip (or drop) values that no body can show, and count both per variable."""
     low = np.array([ranges[name].low if name in ranges else -np.inf for name in variables], dtype=np.float32)
     high = np.array([ranges[name].high if name in ranges else np.inf for name in variables], dtype=np.float32)
     bounded = np.clip(seen.value, low[seen.variable], high[seen.variable])
@@ -96,15 +99,15 @@ def check_values(
     keep = ~missing & ~odd if impossible == "drop" else ~missing
     verb = "dropped" if impossible == "drop" else "clipped"
     per_variable = np.bincount(seen.variable[odd], minlength=len(variables))
-    told = {
+    counts = {
         f"values of {name} outside {low[place]:g} to {high[place]:g}, {verb}": int(per_variable[place])
         for place, name in enumerate(variables)
     }
-    told["values of -1 or not a number, which stand for missing, dropped"] = int(missing.sum())
+    counts["values of -1 or not a number, which stand for missing, dropped"] = int(missing.sum())
     kept = Observations(
         stay=seen.stay[keep], seconds=seen.seconds[keep], variable=seen.variable[keep], value=bounded[keep]
     )
-    return kept, told
+    return kept, counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +125,11 @@ class Merged:
     cells: Array
     """(S,) observations per stay."""
     shared: int
-    """How many values shared their moment with another of their variable and went into an average."""
+    """The number of values that shared their moment with another of their variable and went into an average."""
 
 
 def merge(seen: Observations, stays: int) -> Merged:
-    """Sorts, and averages what one variable shows at one moment."""
+    """Sort, and average the values of one variable at one moment."""
     check_limits(seen)
     key = seen.stay.astype(np.int64) << SECOND_BITS
     key |= seen.seconds
@@ -178,15 +181,15 @@ def check_static(
 ) -> tuple[Array, dict[str, int]]:
     """(S, names) with -1 as NaN and impossible values clipped, and the counts."""
     static = np.where(static == MISSING, np.nan, static)
-    told = {}
+    counts = {}
     for place, name in enumerate(names):
         if name not in ranges:
             continue
         limits = ranges[name]
         bounded = np.clip(static[:, place], limits.low, limits.high)
         odd = np.isfinite(static[:, place]) & (bounded != static[:, place])
-        told[f"stays with {name} on admission outside {limits.low:g} to {limits.high:g}, clipped"] = int(
+        counts[f"stays with {name} on admission outside {limits.low:g} to {limits.high:g}, clipped"] = int(
             odd.sum()
         )
         static[:, place] = bounded
-    return static, told
+    return static, counts

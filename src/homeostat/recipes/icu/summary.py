@@ -1,4 +1,4 @@
-"""What do the observations of a stay amount to, variable by variable? Statistics that no order of them changes.
+"""Statistics of the observations of a stay, variable by variable. Their order changes none of them.
 
 B stays, V variables, N observations, K statistics.
 """
@@ -18,7 +18,7 @@ AS_THEY_ARE = ("seen", "gap_before", "gap_after")
 MEMORY_H = (1.0, 4.0, 12.0)
 """Means that forget within so many hours before the end, and one that remembers the beginning."""
 QUARTERS = 4
-"""Means of twelve hours each: how the course bends, which no single slope tells."""
+"""Means of twelve hours each: they show how the course bends, which a single slope cannot."""
 SCALED_LIMIT = 4.0
 
 
@@ -84,27 +84,27 @@ class Summary(nn.Module):
 
     def fit(self, batches: Sequence[Batch]) -> None:
         """Mean and deviation over the stays in which a variable was seen."""
-        found = torch.cat([statistics(batch, self._variables) for batch in batches]).double()
-        weight = _weights(found)
+        values = torch.cat([statistics(batch, self._variables) for batch in batches]).double()
+        weight = _weights(values)
         some = weight.sum(0).clamp(min=1)
-        shift = (found * weight).sum(0) / some
-        scale = (((found - shift) ** 2 * weight).sum(0) / some).sqrt() + 1e-3
+        shift = (values * weight).sum(0) / some
+        scale = (((values - shift) ** 2 * weight).sum(0) / some).sqrt() + 1e-3
         as_they_are = [BASIC.index(name) for name in AS_THEY_ARE]
         # Memories and quarters are 0 unless something was seen then; scaled to unit variance they would shout.
-        as_they_are += range(len(BASIC), found.shape[-1])
+        as_they_are += range(len(BASIC), values.shape[-1])
         shift[:, as_they_are], scale[:, as_they_are] = 0, 1
         self.shift.copy_(shift)
         self.scale.copy_(scale)
 
     def forward(self, batch: Batch) -> Tensor:  # (B, V * K)
-        found = statistics(batch, self._variables)
-        scaled = ((found - self.shift) / self.scale).clamp(-SCALED_LIMIT, SCALED_LIMIT)
-        return (scaled * _weights(found)).flatten(1)
+        values = statistics(batch, self._variables)
+        scaled = ((values - self.shift) / self.scale).clamp(-SCALED_LIMIT, SCALED_LIMIT)
+        return (scaled * _weights(values)).flatten(1)
 
 
-def _weights(found: Tensor) -> Tensor:
+def _weights(values: Tensor) -> Tensor:
     """1 where a statistic means something: all of them if the variable was seen, else counts and gaps alone."""
-    seen = found[..., BASIC.index("seen"), None].expand_as(found).clone()
+    seen = values[..., BASIC.index("seen"), None].expand_as(values).clone()
     for name in ("count", *AS_THEY_ARE):
         seen[..., BASIC.index(name)] = 1
     return seen

@@ -1,4 +1,4 @@
-"""Any intensive-care data set as one table, a row per observation: how extracts of MIMIC-IV or eICU come.
+"""Any intensive-care data set as one table, a row per observation, as extracts of MIMIC-IV or eICU come.
 
 stay,subject,time_h,variable,value,outcome
 30000153,12466550,0.0,Age,61,0
@@ -23,7 +23,7 @@ from homeostat.recipes.icu.variables import MISSING, SERIES, STATIC
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """How the columns of the table are called, and which of its variables describe the patient."""
+    """The names of the columns of the table, and the variables that describe the patient."""
 
     stay: str = "stay"
     """One stay in intensive care; a prediction is made for each."""
@@ -58,9 +58,9 @@ def read(path: Path, columns: Columns) -> Stays:
     parts = []
     counts: dict[str, int] = {}
     for file in files:
-        frame, told = read_rows(file, columns)
+        frame, dropped = read_rows(file, columns)
         parts.append(frame)
-        counts |= told
+        counts |= dropped
     frame = pl.concat(parts)
     early = frame["time"] < 0
     counts["rows before admission, dropped"] = int(early.sum())
@@ -74,7 +74,7 @@ def read(path: Path, columns: Columns) -> Stays:
     static, clipped = read_static(frame, columns.static, len(stays))
     variables = columns.variables or order(set(frame["variable"].unique()) - set(columns.static))
     series = frame.filter(pl.col("variable").is_in(variables))
-    counts["rows of variables that are not asked for, dropped"] = int(
+    counts["rows of variables that are not kept, dropped"] = int(
         (~frame["variable"].is_in([*variables, *columns.static])).sum()
     )
     return Stays(
@@ -131,8 +131,10 @@ def check_stays(stays: pl.DataFrame) -> None:
                 f"Stay {stay} belongs to subjects {' and '.join(sorted(subjects))}. A stay has one subject."
             )
         if len(outcomes) > 1 or (outcomes and outcomes[0] not in (0, 1)):
-            told = ", ".join(f"{value:g}" for value in sorted(outcomes))
-            raise DataError(f"Stay {stay} has the outcome {told}; expected 0 or 1, the same in all its rows.")
+            listed = ", ".join(f"{value:g}" for value in sorted(outcomes))
+            raise DataError(
+                f"Stay {stay} has the outcome {listed}; expected 0 or 1, the same in all its rows."
+            )
 
 
 def read_static(frame: pl.DataFrame, names: tuple[str, ...], stays: int) -> tuple[Array, dict[str, int]]:
@@ -148,9 +150,9 @@ def read_static(frame: pl.DataFrame, names: tuple[str, ...], stays: int) -> tupl
     return check_static(static, names, STATIC)
 
 
-def order(found: set[str]) -> tuple[str, ...]:
+def order(names: set[str]) -> tuple[str, ...]:
     """The challenge's variables in its order, then the others by name."""
-    return (*(name for name in SERIES if name in found), *sorted(found - set(SERIES)))
+    return (*(name for name in SERIES if name in names), *sorted(names - set(SERIES)))
 
 
 def observe(frame: pl.DataFrame, variables: tuple[str, ...]) -> Observations:

@@ -1,4 +1,4 @@
-"""What does a network learn from stays: its task, its pre-training without outcomes, its predictions."""
+"""The tasks of a network: reconstruction of hidden observations without outcomes, then death in hospital."""
 
 from __future__ import annotations
 
@@ -20,25 +20,59 @@ from homeostat.engine.settings import Settings
 from homeostat.engine.state import load_weights
 from homeostat.errors import DataError
 from homeostat.guards import every
+from homeostat.methods.ensemble import probability
+from homeostat.methods.method import Lesson
 from homeostat.recipes.icu.cohort import SCORES, Batch, Cohort
 from homeostat.recipes.icu.config import Config, Network
 from homeostat.recipes.icu.hiding import hider
 from homeostat.recipes.icu.latent import LatentOde, Read, Size, divergence, reconstruction
 from homeostat.recipes.icu.recurrent import GruD, OdeRnn
 from homeostat.recipes.icu.summary import start_bias
+from homeostat.recipes.icu.view import View
 from homeostat.run import Run
-from homeostat.task.randomness import seeded
+from homeostat.task.randomness import address, seeded
 from homeostat.task.task import Group, Loss, Task
 
 SCORING_SIZE = 512
 """Stays scored at a time: memory, not results, depends on it."""
 
 
-def build(kind: Network, config: Config, variables: int, static: int) -> nn.Module:
+def task_of(kind: Network, config: Config, lesson: Lesson[View]) -> Task[Batch]:
+    """The untrained network of a lesson, with its stays and losses."""
+    own, view = seeded_by(lesson, config), lesson.data
+    rows, valid = view.rows(lesson.splits.train), view.rows(lesson.splits.valid)
+    return training(prepared(kind, own, view.cohort, rows), own, view.cohort, rows, valid)
+
+
+def seeded_by(lesson: Lesson[View], config: Config) -> Config:
+    return replace(config, fit=replace(config.fit, seed=lesson.seed))
+
+
+def settings(kind: Network, config: Config, lesson: Lesson[View], task: Task[Batch]) -> Settings:
+    """The settings of one training. Where nothing may be chosen, it is scored once, at its end."""
+    chosen = seeded_by(lesson, config).fit
+    if not lesson.at_end:
+        return chosen
+    epochs = chosen.epochs if kind == "latent-ode" else config.recurrent_epochs
+    return replace(chosen, epochs=epochs, patience=0, evaluate_every=epochs * len(task.batches))
+
+
+def pretrain(network: nn.Module, config: Config, settings: Settings, lesson: Lesson[View], run: Run) -> None:
+    """Train a network in place, in a child run, to reconstruct observations of stays whose outcomes are not read."""
+    view = lesson.data
+    valid = view.rows(lesson.splits.valid)
+    task = pretraining(network, seeded_by(lesson, config), view.cohort, view.unlabelled, valid)
+    schedule = ScheduleConfig(schedule="one-cycle", warmup=0.2)
+    chosen = replace(settings, epochs=config.pretrain_epochs, schedule=schedule, patience=0)
+    state = fit(task, chosen, run.child("pretrain"), every())
+    load_weights(network, state.scored_model.state_dict())
+
+
+def build(kind: Network, config: Config, cohort: Cohort) -> nn.Module:
     """An untrained network; the same for the same seed."""
     size = Size(
-        variables=variables,
-        static=static,
+        variables=cohort.variables,
+        static=cohort.static.shape[1],
         latent=config.latent_dim,
         hidden=config.hidden_dim,
         field=config.ode_hidden_dim,
@@ -53,31 +87,9 @@ def build(kind: Network, config: Config, variables: int, static: int) -> nn.Modu
         return GruD(size, recurrent) if kind == "gru-d" else OdeRnn(size, recurrent, config.step_h)
 
 
-def train_network(
-    kind: Network, config: Config, cohort: Cohort, rows: Array, valid: Array, unlabelled: Array, run: Run
-) -> nn.Module:
-    """Pre-trained if asked for, trained on `rows`, chosen on `valid`; a finished run gives its best model at once."""
-    network = prepared(kind, config, cohort, rows)
-    if kind == "latent-ode" and config.pretrain_epochs:
-        task = pretraining(network, config, cohort, unlabelled, valid)
-        learnt = fit(task, pretraining_settings(config), run.child("pretrain"), every())
-        load_weights(network, learnt.scored_model.state_dict())
-    state = fit(training(network, config, cohort, rows, valid), settings(config), run, every())
-    return state.best_model()
-
-
-def settings(config: Config) -> Settings:
-    return replace(config.fit, patience=config.early_stop_patience or config.fit.patience)
-
-
-def pretraining_settings(config: Config) -> Settings:
-    schedule = ScheduleConfig(schedule="one-cycle", warmup=0.2)
-    return replace(config.fit, epochs=config.pretrain_epochs, schedule=schedule, patience=0)
-
-
 def prepared(kind: Network, config: Config, cohort: Cohort, rows: Array) -> nn.Module:
     """A network whose scales are fitted on the training rows, and that starts at the prior of death."""
-    network = build(kind, config, cohort.variables, cohort.static.shape[1])
+    network = build(kind, config, cohort)
     if isinstance(network, LatentOde):
         network.encoder.summary.fit(list(batches_of(cohort, rows)))
         start_at_prior(network.reader[-1], cohort, rows)
@@ -111,12 +123,12 @@ def training(network: nn.Module, config: Config, cohort: Cohort, rows: Array, va
     )  # slow to load, and most commands need none
 
     def score(model: nn.Module) -> Mapping[str, float]:
-        told = logits(model, cohort, judged)[:, 0]
+        outputs = logits(model, cohort, judged)[:, 0]
         truth = cohort.label[judged]
-        loss = functional.binary_cross_entropy_with_logits(torch.from_numpy(told), torch.from_numpy(truth))
+        loss = functional.binary_cross_entropy_with_logits(torch.from_numpy(outputs), torch.from_numpy(truth))
         return {
-            "valid/auroc": float(roc_auc_score(truth, told)),
-            "valid/auprc": float(average_precision_score(truth, told)),
+            "valid/auroc": float(roc_auc_score(truth, outputs)),
+            "valid/auprc": float(average_precision_score(truth, outputs)),
             "valid/bce": float(loss),
         }
 
@@ -133,7 +145,7 @@ def training(network: nn.Module, config: Config, cohort: Cohort, rows: Array, va
 
 def pretraining(network: nn.Module, config: Config, cohort: Cohort, rows: Array, valid: Array) -> Task[Batch]:
     """Hidden observations and divergence, without any outcome; validation hides the same observations each time."""
-    hide = hider(config.fit.seed + 1, config.hide, config.hide_window)
+    hide = hider(address(config.fit.seed, "validation"), config.hide, config.hide_window)
     judged = [hide(batch, 0) for batch in batches_of(cohort, valid)]
 
     def loss(model: nn.Module, batch: Batch) -> Loss:
@@ -165,7 +177,7 @@ def pretraining(network: nn.Module, config: Config, cohort: Cohort, rows: Array,
 
 
 def islands(network: nn.Module) -> tuple[str, ...]:
-    """What stays in fp32: the vector field, and the statistics, whose sums run over hundreds of observations."""
+    """Parts that stay in fp32: the vector field, and the statistics, which are sums over hundreds of observations."""
     if isinstance(network, LatentOde):
         return ("field", "encoder.summary")
     return ("field",) if isinstance(network, OdeRnn) else ()
@@ -242,11 +254,12 @@ def logits(model: nn.Module, cohort: Cohort, rows: Array) -> Array:
     """(rows, OUTPUTS) of a model in eval mode."""
     device = next(model.parameters()).device
     with torch.no_grad():
-        told = [model(devices.move(batch, device)).logits.float().cpu() for batch in batches_of(cohort, rows)]
-    return torch.cat(told).numpy()
+        outputs = [
+            model(devices.move(batch, device)).logits.float().cpu() for batch in batches_of(cohort, rows)
+        ]
+    return torch.cat(outputs).numpy()
 
 
 def probabilities(model: nn.Module, cohort: Cohort, rows: Array) -> Array:
-    """Of death in hospital."""
-    told: Array = 1 / (1 + np.exp(-logits(model, cohort, rows)[:, 0].astype(np.float64)))
-    return told
+    """Probabilities of death in hospital, (rows,)."""
+    return probability(logits(model, cohort, rows)[:, 0].astype(np.float64))

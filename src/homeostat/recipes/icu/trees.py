@@ -1,27 +1,34 @@
-"""The yard-stick: boosted trees on the summary statistics of a stay, for death in hospital or for days until death.
+"""Boosted trees on the summary statistics of a stay, for death in hospital or for days until death.
 
 On these data trees beat most published neural networks, so no score of a network stands alone.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-import xgboost
 from torch import Tensor
 
 from homeostat.data.ragged import Array
-from homeostat.recipes.icu.cohort import Batch, Cohort
+from homeostat.methods import yardstick
+from homeostat.methods.ensemble import probability
+from homeostat.methods.method import Method
+from homeostat.recipes.icu.cohort import Batch
 from homeostat.recipes.icu.summary import BASIC, QUARTERS, quarters, statistics
+from homeostat.recipes.icu.view import View
+
+if TYPE_CHECKING:
+    from xgboost import Booster
 
 Kind = Literal["xgboost", "survival"]
 """Death in hospital, or days until death (Cox): a death after discharge says that the stay was a grave one."""
 SCORING_SIZE = 512
 ROUNDS = 350
-# Shallow trees that each see a quarter of 700 columns: found by cross-validation inside set a, and flat around here.
+# Shallow trees that each see a quarter of 700 columns: chosen by cross-validation inside set a, and flat around here.
 SETTINGS = {
     "max_depth": 4,
     "eta": 0.03,
@@ -32,83 +39,74 @@ SETTINGS = {
     "tree_method": "hist",
 }
 
-OBJECTIVES = {"xgboost": "binary:logistic", "survival": "survival:cox"}
+OBJECTIVES: Mapping[Kind, str] = {"xgboost": "binary:logistic", "survival": "survival:cox"}
 SHORTEST_D, LONGEST_D = 0.5, 2000.0
-"""Days of who died on admission; a later death than the second says no more than none."""
+"""Days until a death on admission. A death later than the second number counts as none."""
 OFFSET = "offset"
 
 
-def columns(cohort: Cohort, rows: Array) -> Array:
-    """(rows, columns): statistics, missing where a variable was not seen, and descriptors."""
+def method(kind: Kind) -> Method[View]:
+    """Trees of one kind; the hazards of survival become probabilities by a constant."""
+    return yardstick.trees(
+        kind,
+        columns=columns,
+        targets=partial(targets, kind),
+        settings={**SETTINGS, "objective": OBJECTIVES[kind]},
+        rounds=ROUNDS,
+        finish=calibrate if kind == "survival" else None,
+        answer=lambda margins, numbers: probability(margins + numbers.get(OFFSET, 0.0)),
+    )
+
+
+def columns(view: View, ids: Sequence[str]) -> Array:
+    """(stays, columns): statistics, missing where a variable was not seen, and descriptors."""
+    cohort, rows = view.cohort, view.rows(ids)
     parts = []
     for start in range(0, len(rows), SCORING_SIZE):
         batch = cohort.gather(rows[start : start + SCORING_SIZE])
-        parts.append(torch.cat([told(batch, cohort.variables).flatten(1), batch.static], 1))
+        parts.append(torch.cat([seen_statistics(batch, cohort.variables).flatten(1), batch.static], 1))
     return torch.cat(parts).numpy()
 
 
-def told(batch: Batch, variables: int) -> Tensor:
-    """Trees send a missing value their own way, which a zero would deny them."""
-    found = statistics(batch, variables)
-    unseen = found[..., BASIC.index("seen"), None] == 0
-    means_something = torch.tensor([name in ("count", "seen") for name in BASIC])
-    always = torch.zeros(found.shape[-1], dtype=torch.bool)
-    always[: len(BASIC)] = means_something
-    told_ = found.masked_fill(unseen & ~always, np.nan)
+def seen_statistics(batch: Batch, variables: int) -> Tensor:
+    """(B, V, K), NaN where nothing was seen. Trees send a missing value their own way, which a zero would deny them."""
+    values = statistics(batch, variables)
+    unseen = values[..., BASIC.index("seen"), None] == 0
+    is_meaningful = torch.tensor([name in ("count", "seen") for name in BASIC])
+    always = torch.zeros(values.shape[-1], dtype=torch.bool)
+    always[: len(BASIC)] = is_meaningful
+    values = values.masked_fill(unseen & ~always, np.nan)
     _, quarter = quarters(batch, variables)
-    told_[..., -QUARTERS:] = told_[..., -QUARTERS:].masked_fill(
+    values[..., -QUARTERS:] = values[..., -QUARTERS:].masked_fill(
         ~quarter.view(len(batch.ids), variables, QUARTERS), np.nan
     )
-    return told_
+    return values
 
 
-def grow(kind: Kind, cohort: Cohort, rows: Array, seed: int, path: Path) -> xgboost.Booster:
-    """Trained on the rows with known outcome and kept in a file; a file that is there is read instead."""
-    if path.exists():
-        return read(path)
-    known = rows[np.isfinite(cohort.label[rows])]
-    data = xgboost.DMatrix(columns(cohort, known), label=targets(kind, cohort, known))
-    settings = {"objective": OBJECTIVES[kind], "seed": seed, "nthread": torch.get_num_threads()}
-    grown = xgboost.train({**SETTINGS, **settings}, data, ROUNDS)
-    if kind == "survival":
-        hazard = grown.predict(data, output_margin=True).astype(np.float64)
-        grown.set_attr(**{OFFSET: str(offset(hazard, float(cohort.label[known].mean())))})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.unfinished.json")
-    grown.save_model(unfinished)
-    unfinished.rename(path)
-    return grown
-
-
-def read(path: Path) -> xgboost.Booster:
-    grown = xgboost.Booster()
-    grown.load_model(path)
-    return grown
-
-
-def targets(kind: Kind, cohort: Cohort, rows: Array) -> Array:
-    """For Cox's likelihood, days until death; negative for who was alive then."""
+def targets(kind: Kind, view: View, ids: Sequence[str]) -> Array:
+    """Death in hospital, or for Cox's likelihood days until death, negative for who was alive then. NaN: not known."""
+    cohort, rows = view.cohort, view.rows(ids)
+    label: Array = cohort.label[rows]
     if kind == "xgboost":
-        return cohort.label[rows]
+        return label
     days = np.maximum(cohort.survival_d[rows], SHORTEST_D)
-    return np.where(days <= LONGEST_D, days, -LONGEST_D)
+    return np.where(np.isnan(label), np.nan, np.where(days <= LONGEST_D, days, -LONGEST_D))
+
+
+def calibrate(booster: Booster, view: View, ids: Sequence[str]) -> Mapping[str, float]:
+    """The constant that gives the training stays their mean probability."""
+    from xgboost import DMatrix  # slow to load, and most commands need none
+
+    label = view.cohort.label[view.rows(ids)]
+    known = np.isfinite(label)
+    hazard = booster.predict(DMatrix(columns(view, ids)[known]), output_margin=True).astype(np.float64)
+    return {OFFSET: offset(hazard, float(label[known].mean()))}
 
 
 def offset(hazard: Array, rate: float) -> float:
-    """What turns logarithms of hazards into logits whose mean probability is the rate, by bisection."""
+    """The constant that turns logarithms of hazards into logits whose mean probability is the rate, by bisection."""
     low, high = -50.0, 50.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if sigmoid(hazard + middle).mean() < rate else (low, middle)
+        low, high = (middle, high) if probability(hazard + middle).mean() < rate else (low, middle)
     return low
-
-
-def sigmoid(logits: Array) -> Array:
-    inside: Array = 1 / (1 + np.exp(-logits))
-    return inside
-
-
-def probabilities(grown: xgboost.Booster, cohort: Cohort, rows: Array) -> Array:
-    """Of death in hospital."""
-    told_ = grown.predict(xgboost.DMatrix(columns(cohort, rows)), output_margin=True).astype(np.float64)
-    return sigmoid(told_ + float(grown.attr(OFFSET) or 0))

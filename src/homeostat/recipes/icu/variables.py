@@ -1,4 +1,4 @@
-"""Which variables does an intensive-care record have, in which units, and which values can a living body show?"""
+"""The variables of an intensive-care record, with their units and the range that a living body can show."""
 
 from __future__ import annotations
 
