@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from homeostat.recipes.battery.folds import folds_of
 from torch import Tensor, nn
 from torch.nn import functional
 
