@@ -6,15 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homeostat.data.store import Store
-from homeostat.recipes.battery.prepare import prepare as prepare_cells
-from homeostat.recipes.icu import prepare
+from homeostat.recipes.battery import prepare as cells
+from homeostat.recipes.icu import prepare as stays
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
-
-
-def prepare_stays(raw: Path, stores: Path) -> Store:
-    return prepare.blueprint(raw, prepare.Preparation()).build(stores)
 
 
 def example(first_line: str) -> str:
@@ -24,13 +19,13 @@ def example(first_line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("first_line", "make", "column", "names"),
-    [("cell,", prepare_cells, "cell", ["A1", "B2"]), ("stay,", prepare_stays, "stay", ["30000153"])],
+    ("first_line", "recipe", "column", "names"),
+    [("cell,", cells, "cell", ["A1", "B2"]), ("stay,", stays, "stay", ["30000153"])],
 )
-def test_tidy_files_are_read_as_shown(tmp_path, first_line, make, column, names):
+def test_tidy_files_are_read_as_shown(tmp_path, first_line, recipe, column, names):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "example.csv").write_text(example(first_line))
-    store = make(tmp_path / "raw", tmp_path / "stores")
+    store = recipe.blueprint(tmp_path / "raw", recipe.Preparation()).build(tmp_path / "stores")
     assert store[column].tolist() == names
     assert store.report() == ()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from homeostat.recipes.battery.folds import folds_of
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,7 +25,6 @@ from homeostat.engine.settings import Settings
 from homeostat.recipes import find
 from homeostat.recipes.battery import health, learn
 from homeostat.recipes.battery.case import entry_loss
-from homeostat.recipes.battery.folds import folds_of
 from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale
 from homeostat.recipes.cell import learn as cells
 from homeostat.recipes.cell.cohort import Volumes, protocol_of
