@@ -1,8 +1,8 @@
-"""How well does the battery recipe predict? Beside it, its yard-sticks in the same run and the published figures.
+"""The error of the battery recipe beside its yard-sticks in the same run and the published figures.
 
 Three runs: health of unseen NASA cells, its forecast, cycle life of the Severson cells. About ten minutes on two cores.
 
-    python benchmarks/battery.py [--data ../shared/data/battery] [--members 4] [--tasks soh forecast cycle-life]
+    python benchmarks/battery.py [--data ../shared/data/battery] [--seeds 4] [--tasks soh forecast cycle-life]
 """
 
 from __future__ import annotations
@@ -30,17 +30,16 @@ PUBLISHED = {
 }
 
 
-def train(task: str, data: Path, members: int, folder: Path) -> tuple[list[Predictions], float]:
+def train(task: str, data: Path, seeds: int, folder: Path) -> tuple[list[Predictions], float]:
     """Train, and return the predictions of the test cells, the recipe's model first."""
-    config = replace(Config(), task=task, members=members)
+    config = replace(Config(), task=task, seeds=seeds)
     stores = folder / "stores"
     raw = data / FOLDERS[task]
     plain = {"recipe": "battery", "data": str(raw), "stores": str(stores), "config": to_plain(config)}
     run = create(folder / task, plain)
     started = time.monotonic()
     store = recipe.prepare(config, raw, stores)
-    with run.active():
-        recipe.train(config, run, store)
+    recipe.train(config, run, store)
     files = sorted(run.predictions.glob("test*.parquet"), key=lambda path: path.name != "test.parquet")
     return [read(path) for path in files], time.monotonic() - started
 
@@ -66,13 +65,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data/battery"))
-    parser.add_argument("--members", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--tasks", nargs="+", choices=FOLDERS, default=list(FOLDERS))
     options = parser.parse_args()
     print(f"{platform.platform()}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
         for task in options.tasks:
-            show(task, *train(task, options.data, options.members, Path(folder)))
+            show(task, *train(task, options.data, options.seeds, Path(folder)))
 
 
 if __name__ == "__main__":

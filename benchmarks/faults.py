@@ -31,8 +31,9 @@ from torch.utils.data import DataLoader
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from homeostat.audits import AUDITS
-from homeostat.audits.base import Case
+from homeostat.audits.case import Case
 from homeostat.audits.exam import examine
+from homeostat.audits.given import Trial
 from homeostat.data.batches import Batches
 from homeostat.engine.fit import fit
 from homeostat.engine.settings import Settings
@@ -143,11 +144,17 @@ MACHINE = ("pace", "stalled", "memory", "disk", "deadline")
 
 def lightning_finds(case: Case) -> bool | None:
     """Train the case's own model for some steps under Lightning; None where there is nothing to train."""
-    if case.model is None or case.batch is None or case.loss is None or not case.count:
+    if not case.all(Trial):
         return None
-    batches = Batches(count=case.count, size=min(16, case.count), gather=case.batch)
+    trial = case.one(Trial)
+    batches = Batches(count=trial.count, size=min(16, trial.count), gather=trial.batch)
     task = Task(
-        model=case.model, batches=batches, loss=case.loss, score=lambda model: {}, select="", direction="min"
+        model=trial.model,
+        batches=batches,
+        loss=trial.loss,
+        score=lambda model: {},
+        select="",
+        direction="min",
     )
     return lightning_trains(Session(task=task, settings=Settings(epochs=3)))
 

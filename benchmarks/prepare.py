@@ -1,4 +1,4 @@
-"""How much CPU does it take from raw intensive-care files to a sealed store? Beside it, a row-by-row parser.
+"""Measure the CPU time from raw intensive-care files to a sealed store, beside row-by-row parsers.
 
 Peers: the loop that reads a file with `csv`, builds a grid per minute and pickles the list (how such systems are
 usually written), and the same with one polars table per file. Both do less: no fingerprint, no checks, no counts, no
@@ -40,32 +40,34 @@ def measure(work: Callable[[], object]) -> float:
 
 
 def row_by_row(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    held: dict[int, dict[str, float]] = {}
+    by_minute: dict[int, dict[str, float]] = {}
     with path.open() as stream:
         for row in csv.DictReader(stream):
             hours, minutes = row["Time"].split(":")
             if row["Parameter"] in PLACE and float(row["Value"]) != -1:
-                held.setdefault(int(hours) * 60 + int(minutes), {})[row["Parameter"]] = float(row["Value"])
-    return grid(held)
+                by_minute.setdefault(int(hours) * 60 + int(minutes), {})[row["Parameter"]] = float(
+                    row["Value"]
+                )
+    return grid(by_minute)
 
 
 def table_per_file(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     frame = pl.read_csv(path).filter(pl.col("Parameter").is_in(list(PLACE)) & (pl.col("Value") != -1))
-    held: dict[int, dict[str, float]] = {}
+    by_minute: dict[int, dict[str, float]] = {}
     for time, name, value in frame.rows():
         hours, minutes = time.split(":")
-        held.setdefault(int(hours) * 60 + int(minutes), {})[name] = value
-    return grid(held)
+        by_minute.setdefault(int(hours) * 60 + int(minutes), {})[name] = value
+    return grid(by_minute)
 
 
-def grid(held: dict[int, dict[str, float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def grid(by_minute: dict[int, dict[str, float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times, values and mask, one row per minute."""
-    value = np.zeros((len(held), len(PLACE)), dtype=np.float32)
+    value = np.zeros((len(by_minute), len(PLACE)), dtype=np.float32)
     mask = np.zeros_like(value)
-    for step, minute in enumerate(sorted(held)):
-        for name, number in held[minute].items():
+    for step, minute in enumerate(sorted(by_minute)):
+        for name, number in by_minute[minute].items():
             value[step, PLACE[name]], mask[step, PLACE[name]] = number, 1
-    return np.array(sorted(held), dtype=np.float32) / 60, value, mask
+    return np.array(sorted(by_minute), dtype=np.float32) / 60, value, mask
 
 
 def main() -> None:
@@ -77,9 +79,9 @@ def main() -> None:
         help="folder with set-*/NNNNNN.txt and Outcomes-*.txt",
     )
     words.add_argument("--share", type=float, default=0.1, help="share of the files that the peers read")
-    told = words.parse_args()
-    paths = sorted(told.data.glob("set-*/*.txt"))
-    some = paths[:: round(1 / told.share)]
+    options = words.parse_args()
+    paths = sorted(options.data.glob("set-*/*.txt"))
+    some = paths[:: round(1 / options.share)]
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {len(paths):,} files")
     with tempfile.TemporaryDirectory() as folder:
         stores = Path(folder)
@@ -90,7 +92,7 @@ def main() -> None:
 
             return measure(work) * len(paths) / len(some)
 
-        plan = blueprint(told.data, Preparation())
+        plan = blueprint(options.data, Preparation())
         ours = measure(lambda: plan.build(stores))
         again = measure(lambda: plan.build(stores))
         store = plan.build(stores)

@@ -204,6 +204,11 @@ def scores(folder: Path) -> Mapping[str, Any]:
     return summary.of_run(folder)
 
 
+def inner(folder: Path) -> Run:
+    """The only training of a run of this recipe."""
+    return Run(folder).child("split.curve.0")
+
+
 recipe = Recipe(
     name="curve",
     summary="Learn a curve.",

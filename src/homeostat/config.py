@@ -1,4 +1,4 @@
-"""How does a configuration travel? Frozen dataclass <-> JSON without loss, and dataclass -> flags."""
+"""Turn a frozen configuration into JSON and back without loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from homeostat.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
-# JSON has no words for these; as text they survive any reader.
+# JSON has no numbers for these (RFC 8259, section 6); as text they survive any reader.
 _SPECIAL = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 
@@ -36,7 +36,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], plain: Any, where: str = "") -> T:
-    """Rebuild a configuration of this type; names the key that is unknown or of the wrong type."""
+    """Rebuild a configuration of this type; name the key that is unknown or of the wrong type."""
     result: T = _decode(kind, plain, where)
     return result
 

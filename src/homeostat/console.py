@@ -1,4 +1,4 @@
-"""What does the user see? The only place that prints: plain unbuffered lines, tables, and a progress bar."""
+"""Print what the user sees: plain unbuffered lines, tables, and a progress bar. Nothing else prints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _REDRAW_S = 0.5
 # Without a terminal the same news come as lines; one per half minute keeps a log readable.
 _LINE_S = 30.0
-# Evaluations closer than this are told by the journal alone.
+# Evaluations closer than this are in the journal alone.
 _NEWS_S = 1.0
 
 
@@ -45,7 +45,7 @@ def fail(text: str) -> None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Show what layers note that may not print themselves: a choice and its reason."""
+    """Show the notes of layers that may not print themselves: a choice and its reason."""
     logger, handler = logging.getLogger("homeostat"), logging.StreamHandler(sys.stderr)
     level = logger.level
     logger.addHandler(handler)
@@ -65,12 +65,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def number(value: float) -> str:
-    """Four significant digits, as short as they can be written."""
+    """Write four significant digits, as short as they can be."""
     return f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Write ``42 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -88,7 +88,7 @@ class Progress:
         self._title, self._total, self._start, self._is_shown = title, total, start, shown
         self._stream = stream if stream is not None else sys.stderr
         self._began = self._shown = time.monotonic()
-        self._told = -math.inf
+        self._printed = -math.inf
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
         self._redraw_s = _REDRAW_S if self._stream.isatty() else _LINE_S
@@ -128,7 +128,7 @@ class Progress:
         return time.monotonic() - self._shown > self._redraw_s
 
     def eta_s(self, step: int) -> float | None:
-        """Seconds left at the pace so far; None while there is no pace."""
+        """Return the seconds left at the pace so far; None while there is no pace."""
         done = step - self._start
         return (time.monotonic() - self._began) / done * (self._total - step) if done > 0 else None
 
@@ -148,8 +148,8 @@ class Progress:
 
     def news(self, step: int, text: str) -> None:
         """Print a line unless another came just before: a run of a thousand short epochs is not a thousand lines."""
-        if step >= self._total or time.monotonic() - self._told > _NEWS_S:
-            self._told = time.monotonic()
+        if step >= self._total or time.monotonic() - self._printed > _NEWS_S:
+            self._printed = time.monotonic()
             self.line(text)
 
     def line(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong, and with which exit code the command line says so.
+"""Errors that a user can act on, each with the exit code of the command line.
 
 HomeostatError
     ConfigError     2   a setting, flag, key or recipe name is wrong
@@ -82,7 +82,7 @@ class OutOfResources(HomeostatError):
 
 
 def exit_code_of(error: BaseException | None) -> int:
-    """The code with which a command ends that met this error."""
+    """Return the code with which a command ends after this error."""
     if isinstance(error, HomeostatError):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -91,7 +91,7 @@ def exit_code_of(error: BaseException | None) -> int:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the nearest known word, else the list of what exists."""
+    """Suggest the nearest known word, else list the known words; the sentence begins with a space."""
     names = sorted(known)
     nearest = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if nearest:

@@ -63,11 +63,11 @@ def test_a_healthy_training_is_heard_and_left_alone(tmp_path: Path) -> None:
     callback = GuardCallback("valid/mse")
     trained(callback, tmp_path, epochs=12)
     assert [alarm.guard for alarm in callback.alarms if alarm.level == "halt"] == []
-    told = callback.state_dict()
-    assert told["step"] == 72
-    assert told["epoch"] == 12
-    assert told["guards"]["unchanged"] == {"still": {}, "is_told": False}  # type: ignore[index]
-    assert len(told["guards"]["plateau"]["scores"]) == 12  # type: ignore[index]
+    state = callback.state_dict()
+    assert state["step"] == 72
+    assert state["epoch"] == 12
+    assert state["guards"]["unchanged"] == {"still": {}, "is_told": False}  # type: ignore[index]
+    assert len(state["guards"]["plateau"]["scores"]) == 12  # type: ignore[index]
 
 
 def test_a_loss_that_is_no_number_halts_before_the_step(tmp_path: Path) -> None:

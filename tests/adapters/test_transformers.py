@@ -34,10 +34,10 @@ class Net(nn.Module):
         self.ill_at, self.calls = ill_at, 0
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        told = self.net(x)
-        loss = nn.functional.mse_loss(told, labels)
+        predictions = self.net(x)
+        loss = nn.functional.mse_loss(predictions, labels)
         self.calls += self.training
-        return {"loss": loss * math.nan if self.calls == self.ill_at else loss, "logits": told}
+        return {"loss": loss * math.nan if self.calls == self.ill_at else loss, "logits": predictions}
 
 
 def trained(callback: Any, folder: Path, ill_at: int = -1, epochs: int = 4) -> Any:
@@ -95,8 +95,8 @@ def test_an_optimiser_that_moves_nothing_is_stopped(tmp_path: Path) -> None:
 
     class Still(Net):
         def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-            told = super().forward(x, labels)
-            return {"loss": told["loss"] * 0.0, "logits": told["logits"]}
+            outputs = super().forward(x, labels)
+            return {"loss": outputs["loss"] * 0.0, "logits": outputs["logits"]}
 
     callback = GuardCallback("eval_loss")
     chosen = transformers.TrainingArguments(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from homeostat.audits import AUDITS
-from homeostat.audits.base import SEVERITIES, Case
+from homeostat.audits.base import SEVERITIES, Finding, law
+from homeostat.audits.case import Absent, Case
 from homeostat.audits.exam import examine, together
+from homeostat.audits.given import Splitting, Trial
+from homeostat.audits.selection import Selection
+from homeostat.errors import ConfigError
 from planted.fault import Law
 from planted.laws import LAWS
 from planted.recipes import RECIPE_LAWS
@@ -51,11 +56,34 @@ def test_names_what_is_planted_in_a_recipe(law: Law, tmp_path: Path) -> None:
     assert not examine(law.make(0, False, tmp_path), AUDITS).findings
 
 
-def test_what_cannot_be_tried_is_told_apart() -> None:
-    exam = examine(Case(select="valid/auroc"), AUDITS)
+def test_what_cannot_be_tried_has_its_reason() -> None:
+    exam = examine(Case("c", (Selection("valid/auroc"),)), AUDITS)
     assert exam.tried == ("selection",)
-    assert "leakage" in exam.not_tried
+    assert exam.not_tried["leakage"] == "there is no split yet"
     assert not exam.findings
+
+
+def test_a_case_may_know_better_why_a_law_is_not_tried() -> None:
+    exam = examine(Case("c", (Absent(Splitting, "everybody trains"),)), AUDITS)
+    assert exam.not_tried["leakage"] == exam.not_tried["duplicates"] == "everybody trains"
+    assert set(exam.not_tried) == {audit.name for audit in AUDITS}
+
+
+def test_a_law_takes_what_a_case_holds() -> None:
+    with pytest.raises(
+        ConfigError, match="Audit positive takes number of type <class 'int'>, which no case holds"
+    ):
+
+        @law("Numbers are positive.")
+        def positive(number: int) -> Finding | None:
+            return None
+
+
+def test_two_values_where_a_law_takes_one_are_named() -> None:
+    case = Case("c", (Selection("valid/auroc"), Selection("valid/loss")))
+    with pytest.raises(ConfigError, match="Case c has 2 values of kind Selection"):
+        case.one(Selection)
+    assert case.but(Selection("test/loss")).one(Selection).score == "test/loss"
 
 
 def test_findings_come_gravest_first_and_once(tmp_path: Path) -> None:
@@ -72,7 +100,7 @@ def test_a_model_that_raises_is_a_finding(tmp_path: Path) -> None:
         raise ValueError("a single row is not enough")
 
     sound = LAWS[0].make(0, False, tmp_path)
-    exam = examine(Case(model=sound.model, batch=sound.batch, count=8, loss=broken), AUDITS)  # type: ignore[arg-type]
+    exam = examine(Case("c", (replace(sound.one(Trial), loss=broken),)), AUDITS)
     assert "could not be tried: ValueError: a single row" in exam.findings[0].what
 
 

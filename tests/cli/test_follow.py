@@ -17,7 +17,7 @@ def test_runs_and_status(homeostat: Homeostat, trained: Path) -> None:
     assert code == 0
     header, row = out.splitlines()
     assert header.split() == ["run", "state", "step", "left", "score", "heartbeat"]
-    assert "done   10 of 10" in row
+    assert "done   split.curve.0: 10 of 10" in row
     code, out, _ = homeostat("status", trained)
     assert code == 0
     assert f"Next: homeostat evaluate {trained}" in out
@@ -37,7 +37,7 @@ def test_logs_are_sentences(homeostat: Homeostat, trained: Path) -> None:
     code, out, _ = homeostat("logs", trained)
     assert code == 0
     last = out.splitlines()[-1]
-    assert "score     epoch 2 step 10  valid/mse" in last
+    assert "score     split.curve.0  epoch 2 step 10  valid/mse" in last
 
 
 def test_logs_follow_a_run_until_it_ends_and_wait_for_whole_lines(

@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import curve
 from disk import files_at_most
 from homeostat.engine.export import best_weights
 from homeostat.files import read_json
-from homeostat.run import Run, create
+from homeostat.run import create
 
 Homeostat = Callable[..., tuple[int, str, str]]
 
@@ -22,8 +23,8 @@ Homeostat = Callable[..., tuple[int, str, str]]
 def test_evaluate_writes_metrics_and_prints_them(homeostat: Homeostat, trained: Path) -> None:
     code, out, _ = homeostat("evaluate", trained)
     assert code == 0
-    assert read_json(trained / "metrics.json")["headline"]["name"] == "mse"
-    assert "mse" in out
+    assert read_json(trained / "metrics.json")["headline"]["name"] == "rmse"
+    assert "rmse" in out
     assert f"Next: homeostat report {trained}" in out
 
 
@@ -36,10 +37,11 @@ def test_evaluating_an_unfinished_run_says_how_to_finish_it(homeostat: Homeostat
 
 def test_export_writes_the_best_weights_with_their_config(homeostat: Homeostat, trained: Path) -> None:
     assert homeostat("export", trained)[0] == 0
-    exported, best = load_file(trained / "export" / "model.safetensors"), best_weights(Run(trained))
+    inner = curve.inner(trained)
+    exported, best = load_file(inner.export / "model.safetensors"), best_weights(inner)
     assert set(exported) == set(best)
     assert all(torch.equal(exported[name], best[name]) for name in best)
-    assert read_json(trained / "export" / "config.json")["recipe"] == "curve"
+    assert read_json(inner.export / "config.json")["recipe"] == "curve"
 
 
 def test_predict_uses_the_best_model(
@@ -47,8 +49,8 @@ def test_predict_uses_the_best_model(
 ) -> None:
     out = tmp_path / "new.parquet"
     assert homeostat("predict", trained, "--data", cohort, "--out", out)[0] == 0
-    fresh = pl.read_parquet(out)["output"].tail(40)
-    own = pl.read_parquet(trained / "predictions" / "valid.parquet")["output"]
+    fresh = pl.read_parquet(out)["output/y"].tail(40)
+    own = pl.read_parquet(trained / "predictions" / "valid.parquet")["output/y"]
     # Not to the bit: a product over more rows may be summed in another order.
     assert fresh.to_list() == pytest.approx(own.to_list(), abs=1e-5)
 
@@ -59,8 +61,10 @@ def test_predictions_are_written_as_what_their_name_says(
     text, table = tmp_path / "new.csv", tmp_path / "new.parquet"
     for out in (text, table):
         assert homeostat("predict", trained, "--data", cohort, "--out", out)[0] == 0
-    assert text.read_text().startswith("id,y,output\n0,")
-    assert pl.read_csv(text)["output"].to_list() == pytest.approx(pl.read_parquet(table)["output"].to_list())
+    assert text.read_text().startswith("id,subject,target/y,output/y,model\nc0,c0,")
+    assert pl.read_csv(text)["output/y"].to_list() == pytest.approx(
+        pl.read_parquet(table)["output/y"].to_list()
+    )
     assert sorted(path.name for path in tmp_path.glob("*new*")) == ["new.csv", "new.parquet"]
 
 
@@ -69,7 +73,7 @@ def test_a_full_disk_keeps_the_predictions_that_were_there(
 ) -> None:
     out = tmp_path / "new.csv"
     out.write_text("older")
-    with files_at_most(2000):  # the recipe's own file has room, the csv has not
+    with files_at_most(2000):
         code, _, err = homeostat("predict", trained, "--data", cohort, "--out", out)
     assert code == 6, err
     assert f"No room to write {out}" in err

@@ -43,12 +43,11 @@ class Counter(AbstractGuard):
         self.steps = state["steps"]
 """
 AUDIT = """
-from homeostat.audits.base import Audit, Finding
+from homeostat.audits.base import Finding, law
 
-def check(case):
+@law("Nothing is said.")
+def mine():
     return Finding(audit="mine", severity="note", what="I was tried.", cause="A test.", advice="Nothing.")
-
-audit = Audit(name="mine", law="Every run has a name.", needs=("name",), check=check)
 """
 
 
@@ -190,14 +189,14 @@ def test_an_audit_of_ones_own_is_tried_before_and_after(
     homeostat: Homeostat, raw: Path, outside: Path
 ) -> None:
     (outside / "my_audit.py").write_text(AUDIT)
-    asked = ("--audits", "--audit", "./my_audit.py:audit")
+    asked = ("--audits", "--audit", "./my_audit.py:mine")
     assert homeostat("train", "curve", "--data", raw, "--run", "a", "--epochs", 2, *asked)[0] == 0
     assert [event["what"] for event in Run(outside / "a").events("finding") if event["audit"] == "mine"]
-    for words in (("doctor", "a"), ("doctor", "curve", "--audit", "./my_audit.py:audit")):
+    for words in (("doctor", "a"), ("doctor", "curve", "--audit", "./my_audit.py:mine")):
         assert "I was tried." in homeostat(*words)[1], words
     assert homeostat("train", "curve", "--data", raw, "--run", "b", "--epochs", 2)[0] == 0
     assert "I was tried." not in homeostat("doctor", "b")[1]
-    assert "I was tried." in homeostat("doctor", "b", "--audit", "./my_audit.py:audit")[1]
+    assert "I was tried." in homeostat("doctor", "b", "--audit", "./my_audit.py:mine")[1]
 
 
 def test_a_flag_that_is_given_twice_is_heard_twice(homeostat: Homeostat, raw: Path, outside: Path) -> None:
@@ -228,10 +227,10 @@ def test_a_flag_that_is_given_twice_is_heard_twice(homeostat: Homeostat, raw: Pa
         ),
         (
             "--audit",
-            AUDIT.replace("audit = ", "Thing = ").replace('"mine", law', '"frozen", law'),
+            AUDIT.replace("def mine", "def frozen") + "Thing = frozen",
             "is called 'frozen'",
         ),
-        ("--audit", "def Thing(case): ...", "./my.py:Thing is of type function; expected an Audit"),
+        ("--audit", "def Thing(case): ...", "./my.py:Thing is of type function; expected a law"),
         ("--audit", "Thing = 1 / 0", "ZeroDivisionError: division by zero"),
     ],
 )

@@ -60,15 +60,14 @@ def test_every_setting_is_a_flag_and_is_written_down(
         0.5,
         "constant",
     )
-    assert list((folder / "tensorboard").iterdir())
+    assert list(curve.inner(folder).tensorboard.iterdir())
 
 
 def test_the_environment_is_written_down(trained: Path) -> None:
-    told = read_json(trained / "environment.json")
-    assert {"homeostat", "python", "torch", "git", "host", "device", "device_reason", "precision"} <= set(
-        told
-    )
-    assert told["device"] == "cpu"
+    run, inner = read_json(trained / "environment.json"), read_json(curve.inner(trained).environment_file)
+    assert {"homeostat", "python", "torch", "git", "host", "threads", "protocol", "children"} <= set(run)
+    assert {"device", "device_reason", "precision"} <= set(inner)
+    assert inner["device"] == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +123,7 @@ def test_a_setting_that_cannot_be_used_is_not_to_be_resumed(
     def refuse(*_: object) -> None:
         raise ConfigError("There is no cell 'x'.")
 
-    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, train=refuse))
+    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, plan=refuse))
     words = ("train", "curve", "--data", cohort, "--run", tmp_path / "a")
     code, out, err = homeostat(*words)
     assert code == 2
@@ -137,7 +136,7 @@ def test_a_setting_that_cannot_be_used_is_not_to_be_resumed(
     code, out, err = homeostat(*words, "--epochs", 1)
     assert code == 0, err
     assert "failed before its first step; it is started anew" in out
-    assert Run(tmp_path / "a").status()["step"] == 5
+    assert curve.inner(tmp_path / "a").status()["step"] == 5
     assert not list(Run(tmp_path / "a").events("failed"))
 
 
@@ -147,7 +146,7 @@ def test_the_error_comes_before_what_can_be_done_about_it(
     def halt(*_: object) -> None:
         raise Halted("Guard finite: the loss is no number.")
 
-    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, train=halt))
+    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, plan=halt))
     told: list[str] = []
     monkeypatch.setattr(console, "say", told.append)
     monkeypatch.setattr(console, "fail", told.append)
@@ -166,13 +165,13 @@ def test_a_run_that_has_learnt_keeps_its_name_when_it_fails(
     def refuse(*_: object) -> None:
         raise ConfigError("There is no cell 'x'.")
 
-    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, train=refuse))
+    monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, plan=refuse))
     code, out, _ = homeostat("resume", trained)
     assert code == 2
     assert f"Continue it with: homeostat resume {trained}" in out
     assert f"Next: homeostat resume {trained}" in homeostat("status", trained)[1]
     assert homeostat("train", "curve", "--data", cohort, "--run", trained)[0] == 2
-    assert (trained / "checkpoints" / "best.ckpt").exists()
+    assert (curve.inner(trained).checkpoints / "best.ckpt").exists()
 
 
 def test_a_failed_start_leaves_no_run(homeostat: Homeostat, tmp_path: Path) -> None:
@@ -190,7 +189,7 @@ def test_resume_extends_a_run(homeostat: Homeostat, trained: Path) -> None:
     code, out, _ = homeostat("resume", trained, "--epochs", 4)
     assert code == 0
     assert "changed fit.epochs: 2 -> 4" in out
-    assert Run(trained).status()["step"] == 20
+    assert curve.inner(trained).status()["step"] == 20
     assert read_json(trained / "config.json")["config"]["fit"]["epochs"] == 4
 
 
@@ -198,13 +197,17 @@ def test_an_extended_run_leaves_nothing_stale(homeostat: Homeostat, trained: Pat
     assert homeostat("evaluate", trained)[0] == 0
     assert homeostat("report", trained)[0] == 0
     assert homeostat("export", trained)[0] == 0
-    made = [trained / "metrics.json", trained / "report.html", trained / "export" / "model.safetensors"]
+    made = [
+        trained / "metrics.json",
+        trained / "report.html",
+        curve.inner(trained).export / "model.safetensors",
+    ]
     before = [file.read_bytes() for file in made]
     code, out, err = homeostat("resume", trained, "--epochs", 6)
     assert code == 0, err
     assert f"Next: homeostat report {trained}" in out
     assert all(file.read_bytes() != was for file, was in zip(made, before, strict=True))
-    assert read_json(trained / "export" / "config.json")["config"]["fit"]["epochs"] == 6
+    assert read_json(curve.inner(trained).export / "config.json")["config"]["fit"]["epochs"] == 6
     extended = read_json(trained / "metrics.json")
     assert homeostat("evaluate", trained)[0] == 0
     assert read_json(trained / "metrics.json") == extended
@@ -225,7 +228,7 @@ def test_train_with_resume_continues_the_run_it_would_have_made(
     code, out, _ = homeostat(*words, "--epochs", 4, "--resume")
     assert code == 0
     assert "changed fit.epochs: 2 -> 4" in out
-    assert Run(folder).status()["step"] == 20
+    assert curve.inner(folder).status()["step"] == 20
     code, _, err = homeostat(*words, "--epochs", 4, "--hidden-dim", 8, "--resume")
     assert code == 2
     assert "was made with other settings (hidden_dim: 16 -> 8)" in err
@@ -238,8 +241,8 @@ def test_torchrun_starts_the_same_words_again_after_a_process_died(
     assert homeostat(*words)[0] == 2
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert homeostat(*words)[0] == 0
-    assert Run(trained).status()["step"] == 15
-    assert len(list(Run(trained).events("resume"))) == 1
+    assert curve.inner(trained).status()["step"] == 15
+    assert len(list(curve.inner(trained).events("resume"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -323,7 +326,7 @@ def test_a_detached_run_is_followed_and_stopped_from_files(
     assert code == 0
     assert "goes on in the background" in out
     run = Run(folder)
-    wait_for(lambda: list(run.events("score")))
+    wait_for(lambda: list(curve.inner(folder).events("score")))
     assert run.status()["state"] == "running"
     assert os.getsid(run.status()["pid"]) != os.getsid(0)
     assert "running" in homeostat("runs", "--root", folder.parent)[1]

@@ -42,38 +42,34 @@ def test_the_order_depends_on_seed_and_epoch_and_on_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_any_step_can_be_asked_for_at_any_time(drop_last: bool) -> None:
-    made = batches(drop_last=drop_last)
-    assert len(made) == (4 if drop_last else 5)
-    from_start = [rows.tolist() for _, rows in islice(made.rows(0), 13)]
-    assert [made.indices(step).tolist() for step in range(13)] == from_start
-    assert [rows.tolist() for _, rows in islice(made.rows(7), 6)] == from_start[7:]
+def test_any_step_can_be_drawn_at_any_time(drop_last: bool) -> None:
+    shuffled = batches(drop_last=drop_last)
+    assert len(shuffled) == (4 if drop_last else 5)
+    from_start = [rows.tolist() for _, rows in islice(shuffled.rows(0), 13)]
+    assert [shuffled.indices(step).tolist() for step in range(13)] == from_start
+    assert [rows.tolist() for _, rows in islice(shuffled.rows(7), 6)] == from_start[7:]
 
 
 def test_buckets_hold_similar_lengths_and_come_in_random_order() -> None:
     lengths = np.random.default_rng(0).integers(1, 1000, 4000)
-    made = batches(4000, 50, lengths=lengths)
-    spread = [np.ptp(lengths[made.indices(step)]) for step in range(len(made))]
+    bucketed = batches(4000, 50, lengths=lengths)
+    spread = [np.ptp(lengths[bucketed.indices(step)]) for step in range(len(bucketed))]
     assert np.mean(spread) < 50
-    means = [lengths[made.indices(step)].mean() for step in range(len(made))]
+    means = [lengths[bucketed.indices(step)].mean() for step in range(len(bucketed))]
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.4
 
 
-def test_augmentation_is_told_the_epoch() -> None:
-    made = batches(augment=lambda rows, epoch: rows + 1000 * epoch)
-    assert made.batch(np.array([5]), 3).tolist() == [3005]
+def test_augmentation_knows_the_epoch() -> None:
+    augmented = batches(augment=lambda rows, epoch: rows + 1000 * epoch)
+    assert augmented.batch(np.array([5]), 3).tolist() == [3005]
 
 
 def test_what_can_be_drawn_is_not_gathered_first() -> None:
     def gather(rows: np.ndarray) -> np.ndarray:
         raise AssertionError("gathered to be thrown away")
 
-    made = batches(gather=gather, draw=lambda rows, epoch: rows + 1000 * epoch)
-    assert made.batch(np.array([5]), 3).tolist() == [3005]
-
-
-def test_once_is_everything_in_stored_order() -> None:
-    assert np.concatenate(list(batches(drop_last=True).once())).tolist() == list(range(70))
+    drawn = batches(gather=gather, draw=lambda rows, epoch: rows + 1000 * epoch)
+    assert drawn.batch(np.array([5]), 3).tolist() == [3005]
 
 
 @pytest.mark.parametrize(
@@ -97,16 +93,16 @@ def test_gathering_ahead_changes_nothing_and_leaves_no_thread() -> None:
 
 
 def test_gathering_ahead_overlaps() -> None:
-    made: list[int] = []
+    produced: list[int] = []
 
     def items() -> Iterator[int]:
         for item in range(5):
-            made.append(item)
+            produced.append(item)
             yield item
 
     stream = ahead(items(), depth=2)
     assert next(stream) == 0
-    wait_for(lambda: len(made) >= 3)
+    wait_for(lambda: len(produced) >= 3)
     stream.close()
 
 

@@ -6,26 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homeostat.recipes.battery import prepare as cells
-from homeostat.recipes.icu import prepare as stays
+from homeostat.recipes import find
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 
 
 def example(first_line: str) -> str:
     blocks = PAGE.read_text(encoding="utf-8").split("```")[1::2]
-    (found,) = [block for block in blocks if block.split("\n")[1].startswith(first_line)]
-    return found.split("\n", 1)[1]
+    (example_block,) = [block for block in blocks if block.split("\n")[1].startswith(first_line)]
+    return example_block.split("\n", 1)[1]
 
 
 @pytest.mark.parametrize(
-    ("first_line", "recipe", "column", "names"),
-    [("cell,", cells, "cell", ["A1", "B2"]), ("stay,", stays, "stay", ["30000153"])],
+    ("first_line", "name", "column", "names"),
+    [("cell,", "battery", "cell", ["A1", "B2"]), ("stay,", "icu", "stay", ["30000153"])],
 )
-def test_tidy_files_are_read_as_shown(tmp_path, first_line, recipe, column, names):
+def test_tidy_files_are_read_as_shown(tmp_path, first_line, name, column, names):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "example.csv").write_text(example(first_line))
-    store = recipe.blueprint(tmp_path / "raw", recipe.Preparation()).build(tmp_path / "stores")
+    recipe = find(name)
+    store = recipe.prepare(recipe.config(), tmp_path / "raw", tmp_path / "stores")
     assert store[column].tolist() == names
     assert store.report() == ()
 

@@ -1,11 +1,12 @@
 """Laws of scalers: training values become mean 0 and deviation 1, and nothing else enters."""
 
+import json
+
 import numpy as np
 import pytest
 
-from disk import files_at_most
-from homeostat.data.scaling import Scaler
-from homeostat.errors import DataError, OutOfResources
+from homeostat.data.scaling import Scaler, digest_ids
+from homeostat.errors import DataError
 
 NAMES = ("pulse", "lactate")
 IDS = ("a", "b", "c")
@@ -15,14 +16,13 @@ def fit(values, **more):
     return Scaler.fit(np.asarray(values), names=NAMES, ids=IDS, **more)
 
 
-def test_training_values_become_standard_and_come_back():
+def test_training_values_become_standard():
     values = np.random.default_rng(0).normal([80, 2], [10, 0.5], (3, 50, 2)).astype(np.float32)
     scaler = fit(values)
     scaled = scaler.transform(values)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled.mean((0, 1)), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std((0, 1)), 1, atol=1e-5)
-    np.testing.assert_allclose(scaler.inverse(scaled), values, rtol=1e-5)
 
 
 def test_what_is_missing_or_padded_does_not_count():
@@ -46,15 +46,17 @@ def test_a_variable_without_values_is_named():
 def test_it_knows_on_whom_it_was_fitted():
     scaler = fit([[1.0, 2.0], [2.0, 3.0]])
     assert (scaler.fitted_on, scaler.ids) == ("train", 3)
-    assert scaler.check_ids(["c", "a", "b"]) is scaler
-    with pytest.raises(DataError, match="fitted on 3 train ids, not on the 2 given"):
+    assert scaler.ids_digest == digest_ids(["c", "a", "b"])
+    assert scaler.ids_digest != digest_ids(["a", "b"])
+
+
+def test_plain_values_give_back_the_scaler():
+    scaler = fit([[1.0, 2.0], [2.0, 3.0]])
+    assert Scaler.from_dict(json.loads(json.dumps(scaler.to_dict()))) == scaler
+
+
+def test_other_ids_than_those_of_the_fit_are_refused():
+    scaler = fit([[1.0, 2.0], [2.0, 3.0]])
+    assert scaler.check_ids(["c", "b", "a"]) is scaler
+    with pytest.raises(DataError, match="fitted on 3 train ids, not on the 2 given ones"):
         scaler.check_ids(["a", "b"])
-
-
-def test_a_file_gives_back_the_scaler_and_a_failed_write_keeps_it(tmp_path):
-    path, scaler = tmp_path / "scaler.json", fit([[1.0, 2.0], [2.0, 3.0]])
-    scaler.save(path)
-    assert Scaler.load(path) == scaler
-    with files_at_most(10), pytest.raises(OutOfResources, match=r"No room to write .*scaler\.json"):
-        fit([[1.0, 2.0], [2.0, 9.0]]).save(path)
-    assert Scaler.load(path) == scaler

@@ -44,15 +44,15 @@ def forbidden(writer: Writer) -> None:
 
 
 def test_what_is_written_is_what_is_read(tmp_path, raw):
-    made = prepare(tmp_path / "stores", raw)
-    assert made["age"].tolist() == [50, 61, 72]
-    assert made["id"].tolist() == ["a", "b", "c"]
-    assert [row.tolist() for row in made.ragged("pulse")] == [[0, 1, 2], [], [0, 1]]
-    assert made.meta == {"unit": "years"}
-    assert made.report() == ("2,403 rows with an empty parameter name, dropped",)
-    assert isinstance(made["age"], np.memmap)
+    store = prepare(tmp_path / "stores", raw)
+    assert store["age"].tolist() == [50, 61, 72]
+    assert store["id"].tolist() == ["a", "b", "c"]
+    assert [row.tolist() for row in store.ragged("pulse")] == [[0, 1, 2], [], [0, 1]]
+    assert store.meta == {"unit": "years"}
+    assert store.report() == ("2,403 rows with an empty parameter name, dropped",)
+    assert isinstance(store["age"], np.memmap)
     with pytest.raises(ValueError, match="read-only"):
-        made["age"][0] = 1
+        store["age"][0] = 1
 
 
 def test_nothing_changed_nothing_prepared(tmp_path, raw):
@@ -84,8 +84,8 @@ def test_one_changed_byte_gives_another_store_and_is_named(tmp_path, raw):
 def test_new_and_lost_files_and_parameters_are_named(tmp_path, raw):
     prepare(tmp_path / "stores", raw, hours=48)
     (raw[0].parent / "new.txt").write_text("patient")
-    told = prepare(tmp_path / "stores", [*raw[1:], raw[0].parent / "new.txt"], hours=24).explanation
-    assert told[:3] == (
+    reasons = prepare(tmp_path / "stores", [*raw[1:], raw[0].parent / "new.txt"], hours=24).explanation
+    assert reasons[:3] == (
         "Not reused: raw file new.txt is new.",
         "Not reused: raw file 0.txt is gone.",
         "Not reused: parameter hours: 48 became 24.",
@@ -108,22 +108,22 @@ def test_a_changed_function_is_named(tmp_path, raw, monkeypatch):
         return text.replace("def offsets_of", "def offsets_of", 1).replace("offsets[1:]", "offsets[ 1:]")
 
     monkeypatch.setattr(fingerprint.inspect, "getsource", edited)
-    told = prepare(tmp_path / "stores", raw).explanation
-    assert told[0] == "Not reused: code homeostat.data.ragged.offsets_of changed."
+    reasons = prepare(tmp_path / "stores", raw).explanation
+    assert reasons[0] == "Not reused: code homeostat.data.ragged.offsets_of changed."
 
 
 def test_the_nearest_store_explains(tmp_path, raw):
     prepare(tmp_path / "stores", raw, hours=48, size=1)
     prepare(tmp_path / "stores", raw, hours=12, size=2)
-    told = prepare(tmp_path / "stores", raw, hours=24, size=2).explanation
-    assert told[0] == "Not reused: parameter hours: 12 became 24."
+    reasons = prepare(tmp_path / "stores", raw, hours=24, size=2).explanation
+    assert reasons[0] == "Not reused: parameter hours: 12 became 24."
 
 
 def test_explain_prepares_nothing(tmp_path, raw):
     origin = Origin.of("demo", raw=raw, code=[write], parameters={})
-    told = explain(tmp_path / "stores", origin)
-    assert not told.reused
-    assert str(told) == f"No demo store in {tmp_path / 'stores'} yet: it must be built."
+    explanation = explain(tmp_path / "stores", origin)
+    assert not explanation.reused
+    assert str(explanation) == f"No demo store in {tmp_path / 'stores'} yet: it must be built."
     assert not (tmp_path / "stores").exists()
 
 
@@ -200,7 +200,7 @@ def test_what_is_not_a_number_is_reported_with_its_row(tmp_path, values, allowed
 
 
 def test_missing_values_may_be_declared(tmp_path):
-    made = build(
+    store = build(
         tmp_path,
         name="x",
         raw=[],
@@ -208,14 +208,14 @@ def test_missing_values_may_be_declared(tmp_path):
         parameters={},
         write=lambda writer: writer.array("x", np.array([1.0, np.nan]), missing_allowed=True),
     )
-    assert np.isnan(made["x"][1])
+    assert np.isnan(store["x"][1])
 
 
 def test_names_of_arrays_are_checked(tmp_path, raw):
-    made = prepare(tmp_path / "stores", raw)
+    store = prepare(tmp_path / "stores", raw)
     with pytest.raises(DataError, match=r"no array 'agee'\. It has: age, id, pulse"):
-        made["agee"]
-    assert "age" in made
+        store["agee"]
+    assert "age" in store
 
     def twice(writer: Writer) -> None:
         writer.array("x", np.zeros(1))
@@ -246,9 +246,9 @@ root, raw, gate = Path(sys.argv[1]), sorted(Path(sys.argv[2]).iterdir()), Path(s
 Path(f"{gate}.{sys.argv[4]}").touch()
 while not gate.exists():
     time.sleep(0.001)
-made = build(root, name="demo", raw=raw, code=[ragged], parameters={},
+store = build(root, name="demo", raw=raw, code=[ragged], parameters={},
              write=lambda writer: writer.array("x", np.arange(1000.0)))
-print(made.path.name, made.fingerprint, verify(made.path), float(made["x"].sum()))
+print(store.path.name, store.fingerprint, verify(store.path), float(store["x"].sum()))
 """
 
 
@@ -270,10 +270,10 @@ def test_processes_may_prepare_one_store_at_once(tmp_path, raw, corrupt):
     crew = [start(number) for number in range(4)]
     wait_for(lambda: len(list(tmp_path.glob("gate.[0-3]"))) == 4)
     gate.touch()
-    told = {process.communicate(timeout=PATIENCE_S)[0] for process in crew}
+    outputs = {process.communicate(timeout=PATIENCE_S)[0] for process in crew}
     assert [process.returncode for process in crew] == [0] * 4
-    assert len(told) == 1
-    assert told.pop().endswith("() 499500.0\n")
+    assert len(outputs) == 1
+    assert outputs.pop().endswith("() 499500.0\n")
     assert len(list(root.iterdir())) == 1
 
 
@@ -316,8 +316,10 @@ except OutOfResources as error:
 
 @pytest.mark.faults
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
-    told = subprocess.run([sys.executable, "-c", DISK_FULL, str(tmp_path)], stderr=subprocess.PIPE, text=True)
-    assert "The disk is full: the store x-" in told.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", DISK_FULL, str(tmp_path)], stderr=subprocess.PIPE, text=True
+    )
+    assert "The disk is full: the store x-" in process.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -329,7 +331,7 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path, raw):
 
 
 def test_the_origin_is_readable_json(tmp_path, raw):
-    made = prepare(tmp_path / "stores", raw, hours=48)
-    origin = json.loads((made.path / "origin.json").read_text())
+    store = prepare(tmp_path / "stores", raw, hours=48)
+    origin = json.loads((store.path / "origin.json").read_text())
     assert origin["parameters"] == {"hours": 48}
     assert set(origin["raw"]) == {f"{number}.txt" for number in range(8)}

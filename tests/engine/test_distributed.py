@@ -105,8 +105,8 @@ def test_a_recipe_is_trained_by_two_processes_and_written_by_one(
     )
     assert one == two
     assert Run(tmp_path / "two").status()["state"] == "done"
-    assert read_json(tmp_path / "two" / "environment.json")["processes"] == 2
-    assert [event["step"] for event in Run(tmp_path / "two").events("score")] == [5, 10]
+    assert read_json(curve.inner(tmp_path / "two").environment_file)["processes"] == 2
+    assert [event["step"] for event in curve.inner(tmp_path / "two").events("score")] == [5, 10]
 
 
 def test_an_error_of_the_first_process_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:

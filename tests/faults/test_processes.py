@@ -51,9 +51,10 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
 ) -> None:
     """The first evaluation would last an hour; the signal leaves it at once and nothing is lost."""
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
+    inner = curve.inner(run.folder)
     shared = ("--data", raw, "--stores", tmp_path / "stores", "--save-every", 1)
     evaluating = start("train", "curve", *shared, "--run", run.folder, "--score-s", 3600)
-    wait_for(lambda: any(event["step"] == 5 for event in run.events("epoch")))
+    wait_for(lambda: any(event["step"] == 5 for event in inner.events("epoch")))
     time.sleep(0.2)
     evaluating.send_signal(signal.SIGTERM)
     code, told = finish(evaluating)
@@ -65,7 +66,7 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
     slower = run.config_file.read_text().replace('"step_s": 0.0', '"step_s": 0.05')
     run.config_file.write_text(slower)
     killed = start("resume", run.folder)
-    wait_for(lambda: any(event["step"] >= 12 for event in run.events("step")))
+    wait_for(lambda: any(event["step"] >= 12 for event in inner.events("step")))
     killed.kill()
     finish(killed)
     assert run.status()["state"] == "died"
@@ -74,5 +75,8 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
     assert code == 0, told
     monkeypatch.setitem(RECIPES, "curve", lambda: curve.recipe)
     assert main([str(word) for word in ("train", "curve", *shared, "--run", whole.folder)]) == 0
-    ends = [checkpoint.read(checkpoint.ring(each.checkpoints)[-1])["state"] for each in (whole, run)]
+    ends = [
+        checkpoint.read(checkpoint.ring(each.checkpoints)[-1])["state"]
+        for each in (curve.inner(whole.folder), inner)
+    ]
     assert not differences(*ends)

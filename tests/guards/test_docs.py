@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.audits.base import Case
+from homeostat.audits.case import Case
 from homeostat.audits.exam import examine
+from homeostat.audits.support import TrainingLabels
 from homeostat.guards import streams
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -39,7 +40,7 @@ def test_the_guard_of_the_document() -> None:
 def test_the_audit_of_the_document() -> None:
     audit = example("audits.md", "## Another audit", "probabilities")
     sound, ill = np.array([[0.0], [1.0], [np.nan]]), np.array([[1.0], [2.0], [np.nan]])
-    assert not examine(Case(targets=sound, start="binary"), [audit]).findings
-    (finding,) = examine(Case(targets=ill, start="binary"), [audit]).findings
+    assert not examine(Case("c", (TrainingLabels(sound),)), [audit]).findings
+    (finding,) = examine(Case("c", (TrainingLabels(ill),)), [audit]).findings
     assert finding.what == "1 targets are neither 0 nor 1 nor between."
-    assert examine(Case(), [audit]).not_tried == {"probabilities": "there are no class labels"}
+    assert examine(Case("c"), [audit]).not_tried == {"probabilities": "there are no class labels"}

@@ -1,4 +1,4 @@
-"""What is a planted fault? A small system that is sound or ill by one switch, and the name of its cause."""
+"""A planted fault: a small system that is sound or ill by one switch, and the name of its cause."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeostat.audits.base import Case
+from homeostat.audits.case import Case
 from homeostat.engine.settings import Settings
 from homeostat.task.task import Task
 

@@ -1,4 +1,4 @@
-"""Which faults do the five training guides have, and what finds each? One line per fault, numbered as in their study.
+"""The faults of the five training guides, and what finds each: one line per fault, numbered as in their study.
 
 `planted` names systems of laws.py, courses.py and recipes.py (or `example of GUARD`), which guards and audits must
 name. A fault that no look at a model, its data or its run could show is `prevented` instead: by the test that is named.
@@ -53,7 +53,7 @@ ICU = _table(
     (
         "fault 5",
         "rivals trained on the test stays",
-        ("rival trained on our test set", "icu: patient in train and valid"),
+        ("icu: patient in train and valid",),
     ),
     ("fault 6", "median and scale of all stays", ("normaliser on all data", "icu: medians of all stays")),
     ("fault 7", "differences called significant without a test", "evaluate/test_compare.py"),
@@ -96,10 +96,14 @@ ECG = _table(
     (
         "fault 3",
         "a flat constraint that pays to close gates",
-        ("constraint that does not push", "constraint that closes gates", "gate that pays to close"),
+        "no model here has a constraint or a gate",
     ),
-    ("fault 4", "PR of at least 400 ms", ("PR interval of at least 400 ms", "bound without a unit")),
-    ("fault 5", "three pools that start and stay the same", ("embeddings collapse",)),
+    (
+        "fault 4",
+        "PR of at least 400 ms",
+        "no model here has a bound",
+    ),
+    ("fault 5", "three pools that start and stay the same", "no model here learns embeddings by contrast"),
     (
         "fault 6",
         "no leakage, by construction",
@@ -123,7 +127,7 @@ ECG = _table(
     ),
     ("fault 11", "augmentation that hardly changes anything", ("augmentation that does nothing",)),
     ("rule 1", "reconstruction stuck at 1.0", ("output a thousand times too small",)),
-    ("rule 2", "gates collapse", ("gate that pays to close",)),
+    ("rule 2", "gates collapse", "no model here has a gate"),
     ("rule 3", "minus infinity times zero", ("minus infinity times zero",)),
     ("rule 4", "validation diverges", ("learnt by heart",)),
     ("rule 5", "memory is exhausted", "engine/test_resources.py"),
@@ -202,7 +206,7 @@ CHEST = _table(
         ("mask as loss", "mask ignored", "battery: mask as factor of the outputs", "loss of masked entries"),
     ),
     ("fault 2", "blank read as unknown", ("blank labels read as unknown", "icu: survivors read as unknown")),
-    ("fault 3", "one weight for all classes", ("one weight for all classes",)),
+    ("fault 3", "one weight for all classes", "no loss here weights several classes"),
     ("fault 4", "frozen members drift", ("frozen member drifts", "frozen member with dropout")),
     ("fault 5", "a stacker on in-sample outputs", ("stacker on in-sample outputs",)),
     (
@@ -215,7 +219,7 @@ CHEST = _table(
         "chosen and reported on the same images; 1 to 8 positives",
         ("validation is the test set", "classes with 3 positives", "validation with 3 positives"),
     ),
-    ("fault 8", "split by image", ("patient in two splits", "rescaled copies of images")),
+    ("fault 8", "split by image", ("patient in two splits",)),
     ("fault 9", "dropped micro-batches", "engine/test_fit.py"),
     (
         "fault 10",

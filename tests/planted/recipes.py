@@ -1,9 +1,9 @@
-"""Which faults can be planted in the real recipes? Their own networks, losses, data and splits, made ill."""
+"""Faults in the real recipes: their own networks, losses, data and splits, made ill."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,30 +11,39 @@ from typing import Any
 
 import numpy as np
 import torch
-from homeostat.recipes.battery.folds import folds_of
 from torch import Tensor, nn
 from torch.nn import functional
 
-from homeostat.audits.base import Case, Fitted, Solve
-from homeostat.data.scaling import Scaler
-from homeostat.data.splits import Splits
+from homeostat.audits.augmentation import Augmentation
+from homeostat.audits.best_alias import Best
+from homeostat.audits.case import Case, Given
+from homeostat.audits.given import Configuration, Splitting, Trial
+from homeostat.audits.leakage import Contents
+from homeostat.audits.masking import MaskedLoss
+from homeostat.audits.normaliser import Normaliser
+from homeostat.audits.provenance import Fitted
+from homeostat.audits.selection import Selection
+from homeostat.audits.support import TrainingLabels
+from homeostat.audits.tolerance import Solve
+from homeostat.data.scaling import digest_ids
 from homeostat.data.store import Store
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.recipes import find
-from homeostat.recipes.battery import health, learn
+from homeostat.recipes.battery import learn
 from homeostat.recipes.battery.case import entry_loss
-from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale
+from homeostat.recipes.battery.recipe import plan as battery_plan
+from homeostat.recipes.battery.scaled import LATENT_ODE
 from homeostat.recipes.cell import learn as cells
 from homeostat.recipes.cell.cohort import Volumes, protocol_of
 from homeostat.recipes.icu import recipe as icu
 from homeostat.recipes.icu import training
-from homeostat.run import create
+from homeostat.run import Run, create
 from homeostat.task.task import Loss, Task
 from planted.fault import Course, Law, Session
 
-Change = Callable[[Case], Mapping[str, Any]]
+Change = Callable[[Case], Given]
 Batch = Any
 
 
@@ -49,7 +58,7 @@ def prepared(name: str, seed: int) -> tuple[Any, Store]:
 
 
 def planted(name: str, change: Change) -> Callable[[int, bool, Path], Case]:
-    """The recipe's own case; if it is ill, with these fields changed."""
+    """The recipe's own case; if it is ill, with one value changed."""
 
     def make(seed: int, is_ill: bool, folder: Path) -> Case:
         config, store = prepared(name, seed)
@@ -58,7 +67,7 @@ def planted(name: str, change: Change) -> Callable[[int, bool, Path], Case]:
         folder.mkdir(parents=True, exist_ok=True)
         run = create(Path(tempfile.mkdtemp(dir=folder)) / "run", {"recipe": name})
         case = recipe.case(config, run, store)
-        return replace(case, **change(case)) if is_ill else case
+        return case.but(change(case)) if is_ill else case
 
     return make
 
@@ -66,14 +75,15 @@ def planted(name: str, change: Change) -> Callable[[int, bool, Path], Case]:
 def asked_of(changed: Callable[[Batch], Batch]) -> Change:
     """The model is shown other batches than it should be."""
 
-    def change(case: Case) -> Mapping[str, Any]:
-        loss, predict = case.loss, case.predict
-        assert loss is not None
+    def change(case: Case) -> Trial:
+        trial = case.one(Trial)
+        predict = trial.predict
         assert predict is not None
-        return {
-            "loss": lambda model, batch: loss(model, changed(batch)),
-            "predict": lambda model, batch: predict(model, changed(batch)),
-        }
+        return replace(
+            trial,
+            loss=lambda model, batch: trial.loss(model, changed(batch)),
+            predict=lambda model, batch: predict(model, changed(batch)),
+        )
 
     return change
 
@@ -107,42 +117,38 @@ def grid_of_the_first(batch: Batch) -> Batch:
 def moved(split: str, whom: str) -> Change:
     """Somebody of one part is in another part as well."""
 
-    def change(case: Case) -> Mapping[str, Any]:
-        splits = case.splits
-        assert isinstance(splits, Splits)
-        grown = {split: (*getattr(splits, split), getattr(splits, whom)[0])}
-        return {"splits": replace(splits, **grown)}
+    def change(case: Case) -> Splitting:
+        splitting = case.one(Splitting)
+        splits = splitting.splits
+        grown = {split: (*splits.part(split), splits.part(whom)[0])}
+        return replace(splitting, splits=replace(splits, **grown))
 
     return change
 
 
-def everybody(case: Case) -> tuple[str, ...]:
-    assert case.splits is not None
-    return (*case.splits.train, *case.splits.valid, *case.splits.test)
+def fitted_on_all(case: Case) -> Normaliser:
+    splits = case.one(Splitting).splits
+    ids = (*splits.train, *splits.valid, *splits.test)
+    return Normaliser(name="all", ids=len(ids), ids_digest=digest_ids(ids))
 
 
-def fitted_on_all(case: Case) -> Mapping[str, Any]:
-    ids = everybody(case)
-    values = np.random.default_rng(0).normal(size=(len(ids), 1))
-    return {"scalers": [Scaler.fit(values, names=["all"], ids=ids)]}
-
-
-def same_content(case: Case) -> Mapping[str, Any]:
+def same_content(case: Case) -> Contents:
     """One subject of a later part holds what a training subject holds."""
-    assert case.splits is not None
-    content, first = case.content, case.splits.train[0]
-    later = (case.splits.valid or case.splits.test)[0]
-    assert content is not None
-    return {"content": lambda name: content(first if name == later else name)}
+    splits, contents = case.one(Splitting).splits, case.one(Contents)
+    first, later = splits.train[0], (splits.valid or splits.test)[0]
+    return Contents(lambda name: contents.of(first if name == later else name))
 
 
-def aliased(case: Case) -> Mapping[str, Any]:
-    assert case.model is not None
-    return {"best": dict(case.model.state_dict())}
+def aliased(case: Case) -> Best:
+    return Best(dict(case.one(Trial).model.state_dict()))
 
 
 def also_fitted(name: str, on: str) -> Change:
-    return lambda case: {"fitted": (*case.fitted, Fitted(name=name, fitted_on=on))}
+    return lambda case: Fitted(name=name, fitted_on=on)
+
+
+def also_configured(**changed: Any) -> Change:
+    return lambda case: Configuration({**case.one(Configuration).plain, **changed})
 
 
 def masked_by_product(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -150,33 +156,34 @@ def masked_by_product(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return entry_loss(outputs * mask, targets * mask, torch.ones_like(mask))
 
 
-def raw_days(case: Case) -> Mapping[str, Any]:
-    model: Any = case.model
+def raw_days(case: Case) -> Trial:
+    trial = case.one(Trial)
+    model: Any = trial.model
     model.x_scale.fill_(1e-4)
-    return {}
+    return trial
 
 
-def guessed_units(case: Case) -> Mapping[str, Any]:
-    batch, count = case.batch, case.count
-    assert batch is not None
+def guessed_units(case: Case) -> Trial:
+    trial = case.one(Trial)
 
     def mixed(rows: np.ndarray) -> Batch:
-        made = batch(rows)
-        third = torch.from_numpy(np.asarray(rows) < count // 3)
-        return replace(made, x=torch.where(third[:, None, None], made.x / 5000, made.x))
+        batch = trial.batch(rows)
+        third = torch.from_numpy(np.asarray(rows) < trial.count // 3)
+        return replace(batch, x=torch.where(third[:, None, None], batch.x / 5000, batch.x))
 
-    return {"batch": mixed}
+    return replace(trial, batch=mixed)
 
 
-def far_start(case: Case) -> Mapping[str, Any]:
+def far_start(case: Case) -> Trial:
     """Logits of a spread of about eight before the first step."""
-    model: Any = case.model
+    trial = case.one(Trial)
+    model: Any = trial.model
     with torch.no_grad():
         model.last.bias.fill_(5.0)
-    return {}
+    return trial
 
 
-def no_noise(case: Case) -> Mapping[str, Any]:
+def no_noise(case: Case) -> Augmentation:
     """Poisson noise on counts times a thousand, and nothing else."""
 
     def augment(batch: Batch, epoch: int) -> Batch:
@@ -184,12 +191,12 @@ def no_noise(case: Case) -> Mapping[str, Any]:
         many = 1000.0 * 1000.0
         return replace(batch, volume=torch.poisson(batch.volume * many, generator=random) / many)
 
-    return {"augment": augment}
+    return Augmentation(augment)
 
 
-def blank_is_unknown(case: Case) -> Mapping[str, Any]:
-    assert case.targets is not None
-    return {"targets": np.where(case.targets == 0, np.nan, case.targets)}
+def blank_is_unknown(case: Case) -> TrainingLabels:
+    targets = case.one(TrainingLabels).targets
+    return TrainingLabels(np.where(targets == 0, np.nan, targets))
 
 
 def law(name: str, guide: str, causes: str, make: Any) -> Law:
@@ -212,7 +219,7 @@ RECIPE_LAWS: tuple[Law, ...] = (
         "icu: torchdiffeq's tolerances over 48 raw hours",
         "icu",
         "tolerance",
-        planted("icu", lambda case: {"solves": (Solve(rtol=1e-7, atol=1e-9, span=48.0),)}),
+        planted("icu", lambda case: Solve(rtol=1e-7, atol=1e-9, span=48.0)),
     ),
     law(
         "icu: threshold fitted on test",
@@ -244,7 +251,7 @@ RECIPE_LAWS: tuple[Law, ...] = (
         "battery: mask as factor of the outputs",
         "chest",
         "masking",
-        planted("battery", lambda case: {"entry_loss": masked_by_product}),
+        planted("battery", lambda case: MaskedLoss(masked_by_product)),
     ),
     law("battery: cell in train and test", "battery", "leakage", planted("battery", moved("train", "test"))),
     law("battery: scaler on all cells", "battery", "normaliser", planted("battery", fitted_on_all)),
@@ -257,13 +264,13 @@ RECIPE_LAWS: tuple[Law, ...] = (
         "battery: rtol at the resolution of fp32",
         "icu",
         "tolerance",
-        planted("battery", lambda case: {"solves": (Solve(rtol=1e-7, atol=1e-9),)}),
+        planted("battery", lambda case: Solve(rtol=1e-7, atol=1e-9)),
     ),
     law(
         "battery: chosen on the cells that are reported",
         "battery",
         "selection",
-        planted("battery", lambda case: {"select": "test/rmse"}),
+        planted("battery", lambda case: Selection("test/rmse")),
     ),
     law("cell: donor in train and test", "cell", "leakage", planted("cell", moved("train", "test"))),
     law("cell: start far from the prior", "cell", "start_loss", planted("cell", far_start)),
@@ -278,13 +285,13 @@ RECIPE_LAWS: tuple[Law, ...] = (
         "cell: chosen by F1 at one half",
         "cell",
         "selection",
-        planted("cell", lambda case: {"select": "valid/f1"}),
+        planted("cell", lambda case: Selection("valid/f1")),
     ),
     law(
         "cell: sampler and positive weight",
         "cell",
         "imbalance",
-        planted("cell", lambda case: {"mechanisms": ("balance", "pos_weight")}),
+        planted("cell", also_configured(balance=True, pos_weight=6.0)),
     ),
     law("cell: shallow copy of the best state", "ecg", "best_alias", planted("cell", aliased)),
 )
@@ -313,13 +320,8 @@ def battery_task(seed: int, solver: str = "rk4") -> Task[Any]:
     config, store = prepared("battery", seed % 4)
     adaptive = {"solver": solver, "rtol": 2e-6, "atol": 1e-8} if solver != "rk4" else {}
     config = replace(config, batch_size=8, windows_per_epoch=64, model=replace(config.model, **adaptive))
-    known = health.read(config, store)
-    splits = next(iter(folds_of(config, known, store.fingerprint, groups=known.cells).values()))
-    lesson = health.lesson_of(config, known, splits)
-    scale = Scale(lesson.train, lesson.names, relative=False)
-    torch.manual_seed(seed)
-    model = NETWORKS[LATENT_ODE](config.model, len(lesson.names), relative=False, reach=config.window_steps)
-    return learn.make_task(config, model.fit_scale(scale), lesson, scale, seed)
+    first, *_ = battery_plan(config, Run(Path("none")), store).children
+    return learn.make_task(config, LATENT_ODE, replace(first.lesson, seed=seed))
 
 
 def cell_task(seed: int) -> Task[Any]:

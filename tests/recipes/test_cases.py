@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from homeostat.audits import AUDITS
-from homeostat.audits.base import Case
+from homeostat.audits.case import Case
 from homeostat.audits.exam import examine
+from homeostat.audits.given import Splitting, Trial
 from homeostat.recipes import find
 from homeostat.run import create
 
@@ -80,26 +81,26 @@ def named(case: Case) -> set[str]:
 def test_a_reader_of_padding_is_found_in_battery(made: Mapping[str, Case]) -> None:
     """The loss counts filler steps."""
     case = made["battery"]
-    assert case.loss is not None
-    loss = case.loss
+    trial = case.one(Trial)
 
     def counting(model: nn.Module, batch: Any) -> Any:
-        told = loss(model, batch)
-        return replace(told, total=told.total * batch.valid.numel() / batch.valid.sum())
+        loss = trial.loss(model, batch)
+        return replace(loss, total=loss.total * batch.valid.numel() / batch.valid.sum())
 
-    assert "padding" in named(replace(case, loss=counting))
+    assert "padding" in named(case.but(replace(trial, loss=counting)))
 
 
 def test_a_leaked_patient_is_found_in_icu(made: Mapping[str, Case]) -> None:
     case = made["icu"]
-    assert case.splits is not None
-    moved = replace(case.splits, train=(*case.splits.train, case.splits.valid[0]))
-    assert {"leakage", "normaliser"} <= named(replace(case, splits=moved))
+    splitting = case.one(Splitting)
+    splits = splitting.splits
+    moved = replace(splits, train=(*splits.train, splits.valid[0]))
+    assert {"leakage", "normaliser"} <= named(case.but(replace(splitting, splits=moved)))
 
 
 def test_a_start_far_from_the_prior_is_found_in_cell(made: Mapping[str, Case]) -> None:
     case = made["cell"]
-    model: Any = case.model
+    model: Any = case.one(Trial).model
     before: Tensor = model.last.bias.detach().clone()
     with torch.no_grad():
         model.last.bias.fill_(4.0)

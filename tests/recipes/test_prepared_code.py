@@ -52,15 +52,15 @@ def plans(tmp_path: Path, shared: Path | None):
     lgm50t = tmp_path / "lg" / "Expt 5 - cell A (10degC) - Processed Data.csv"
     lgm50t.parent.mkdir()
     lgm50t.write_text("x\n")
-    yield battery.make_plan(tmp_path / "cells", battery.Preparation())
-    yield battery.make_plan(tmp_path / "lg", battery.Preparation())
+    yield battery.blueprint(tmp_path / "cells", battery.Preparation())
+    yield battery.blueprint(tmp_path / "lg", battery.Preparation())
     yield icu.blueprint(tmp_path / "stays", icu.Preparation())
     yield icu.blueprint(tmp_path / "tidy", icu.Preparation())
     for source in ("flim", "medmnist", "tidy"):
-        yield cell.make_plan(tmp_path / "cells", cell.Preparation(source=source))
+        yield cell.blueprint(tmp_path / "cells", cell.Preparation(source=source))
     if shared:
-        yield battery.make_plan(shared / "battery" / "nasa", battery.Preparation())
-        yield battery.make_plan(shared / "battery" / "severson", battery.Preparation())
+        yield battery.blueprint(shared / "battery" / "nasa", battery.Preparation())
+        yield battery.blueprint(shared / "battery" / "severson", battery.Preparation())
 
 
 def check(plan) -> None:

@@ -59,24 +59,36 @@ def test_a_finished_run_holds_these_files_and_no_others(
     assert cli.main(["train", "curve", "--data", "raw", "--run", "a"]) == 0
     assert cli.main(["evaluate", "a"]) == 0
     found = sorted(str(path.relative_to("a")) for path in Path("a").rglob("*") if path.is_file())
-    assert found == [
-        "checkpoints/best.ckpt",
-        "checkpoints/best.ckpt.sha256",
-        "checkpoints/step-000000.ckpt",
-        "checkpoints/step-000000.ckpt.sha256",
-        "checkpoints/step-000030.ckpt",
-        "checkpoints/step-000030.ckpt.sha256",
-        "config.json",
-        "environment.json",
-        "journal.jsonl",
-        "metrics.json",
-        "predictions/valid.parquet",
-        "status.json",
-    ]
+    inner = "children/split.curve.0"
+    assert found == sorted(
+        [
+            "config.json",
+            "environment.json",
+            "journal.jsonl",
+            "metrics.json",
+            "predictions/valid.parquet",
+            "splits.json",
+            "status.json",
+            f"{inner}/checkpoints/best.ckpt",
+            f"{inner}/checkpoints/best.ckpt.sha256",
+            f"{inner}/checkpoints/step-000000.ckpt",
+            f"{inner}/checkpoints/step-000000.ckpt.sha256",
+            f"{inner}/checkpoints/step-000030.ckpt",
+            f"{inner}/checkpoints/step-000030.ckpt.sha256",
+            f"{inner}/config.json",
+            f"{inner}/environment.json",
+            f"{inner}/journal.jsonl",
+            f"{inner}/predictions/valid.parquet",
+            f"{inner}/splits.json",
+            f"{inner}/status.json",
+        ]
+    )
     assert sorted(Run(Path("a")).config()) == ["code", "config", "data", "homeostat", "recipe", "stores"]
-    told = {"state", "reason", "pid", "host", "started", "heartbeat", "step", "total", "eta_s", "score"}
-    assert told | {"exit_code"} == set(Run(Path("a")).status())
-    assert {event["kind"] for event in Run(Path("a")).events()} == {"start", "step", "epoch", "score"}
+    status = {"state", "reason", "pid", "host", "started", "heartbeat", "eta_s", "exit_code"}
+    assert status == set(Run(Path("a")).status())
+    assert status | {"step", "total", "score"} == set(curve.inner(Path("a")).status())
+    kinds = {event["kind"] for event in curve.inner(Path("a")).events()}
+    assert kinds == {"start", "step", "epoch", "score"}
 
 
 def test_epochs_of_a_journal_count_from_one(tmp_path: Path) -> None:

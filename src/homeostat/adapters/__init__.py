@@ -1,1 +1,1 @@
-"""Guards for other people's trainers: `homeostat.adapters.lightning` and `homeostat.adapters.transformers`."""
+"""Run guards in the trainers of others: `homeostat.adapters.lightning` and `homeostat.adapters.transformers`."""

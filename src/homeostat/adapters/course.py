@@ -1,4 +1,4 @@
-"""How does the course of a foreign training become events? The part that all adapters share."""
+"""Turn the course of a foreign training into events; all adapters share this part."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LOG = logging.getLogger("homeostat")
 
 @dataclass
 class Course:
-    """Tells guards what happens, keeps what they answer, and raises Halted when one of them halts."""
+    """Tells guards every event, keeps their alarms, and raises Halted when one of them halts."""
 
     guards: Sequence[AbstractGuard]
     select: str = ""
     direction: Literal["max", "min"] = "min"
     halts: bool = True
-    """Whether an alarm of level halt ends the training."""
+    """With True an alarm of level halt ends the training."""
     alarms: list[Alarm] = field(default_factory=list)
     step: int = 0
     epoch: int = 0
@@ -38,7 +38,7 @@ class Course:
     _look: Look | None = None
 
     def start(self, steps: float, per_epoch: float, clip: float) -> None:
-        """Tell the plan."""
+        """Tell the planned steps and the clip."""
         plan = {"steps": steps, "steps_per_epoch": per_epoch, "clip": clip}
         self.tell(self._event("start", numbers=plan))
         self._began = time.perf_counter()
@@ -62,7 +62,7 @@ class Course:
         self.step += 1
 
     def remember(self, model: nn.Module) -> None:
-        """Note the weights before a step at which a look is due."""
+        """Copy the weights before a step at which a look is due."""
         self._before = vitals.copy_of(vitals.trainable(model))
 
     def moved(self, model: nn.Module) -> None:
@@ -72,7 +72,7 @@ class Course:
             self._before = None
 
     def epoch_ended(self) -> None:
-        """Tell the means of an epoch, and how far its last step moved the weights."""
+        """Tell the mean loss of an epoch, and how far its last step moved the weights."""
         look, self._look = self._look, None
         mean = sum(self._losses) / len(self._losses) if self._losses else math.nan
         self._losses = []
@@ -100,15 +100,14 @@ class Course:
             raise Halted(f"Guard {halt.guard}: {halt.sentence}")
 
     def state_dict(self) -> dict[str, object]:
-        """What a checkpoint of the foreign trainer has to keep."""
+        """Return the state that a checkpoint of the foreign trainer has to keep."""
         guards = {guard.name: guard.state_dict() for guard in self.guards}
         return {"step": self.step, "epoch": self.epoch, "losses": list(self._losses), "guards": guards}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Go on from such a checkpoint."""
-        told = dict(state)
-        self.step, self.epoch = int(str(told["step"])), int(str(told["epoch"]))
-        losses, guards = told["losses"], told["guards"]
+        self.step, self.epoch = int(str(state["step"])), int(str(state["epoch"]))
+        losses, guards = state["losses"], state["guards"]
         assert isinstance(losses, list)
         assert isinstance(guards, Mapping)
         self._losses = list(losses)
@@ -116,18 +115,18 @@ class Course:
             if guard.name in guards:
                 guard.load_state_dict(guards[guard.name])
 
-    def _event(self, kind: Literal["start", "step", "score", "epoch", "end"], **told: object) -> Event:
+    def _event(self, kind: Literal["start", "step", "score", "epoch", "end"], **fields: object) -> Event:
         return Event(
             kind=kind,
             step=self.step,
             epoch=self.epoch,
             select=self.select,
             direction=self.direction,
-            **told,  # type: ignore[arg-type]  # fields of Event by name
+            **fields,  # type: ignore[arg-type]  # fields of Event by name
         )
 
 
 def gradient_norm(model: nn.Module) -> float:
-    """Norm of all gradients together."""
+    """Return the norm of all gradients together."""
     gradients = [value.grad for value in model.parameters() if value.grad is not None]
     return float(nn.utils.get_total_norm(gradients)) if gradients else 0.0

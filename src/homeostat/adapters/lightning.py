@@ -1,4 +1,4 @@
-"""Guards in Lightning's Trainer: Trainer(callbacks=[GuardCallback("valid/auroc", "max")])."""
+"""Run guards in Lightning's Trainer: Trainer(callbacks=[GuardCallback("valid/auroc", "max")])."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GuardCallback(lightning.Callback):
 
     @property
     def alarms(self) -> list[Alarm]:
-        """Everything that was said so far."""
+        """Return all alarms so far."""
         return self._course.alarms
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

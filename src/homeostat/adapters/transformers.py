@@ -1,4 +1,4 @@
-"""Guards in Hugging Face's Trainer: Trainer(..., callbacks=[GuardCallback("eval_loss")])."""
+"""Run guards in Hugging Face's Trainer: Trainer(..., callbacks=[GuardCallback("eval_loss")])."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from homeostat.guards.base import AbstractGuard, Alarm
 class GuardCallback(TrainerCallback):
     """Tells guards every optimiser step, epoch and evaluation.
 
-    The Trainer keeps the loss to itself between two logs and hides one that is no number: set `logging_steps=1` and
+    The Trainer shows no loss between two logs and hides one that is NaN or infinite: set `logging_steps=1` and
     `logging_nan_inf_filter=False` for guards that judge the loss. A halting guard sets `should_training_stop`.
     """
 
@@ -35,7 +35,7 @@ class GuardCallback(TrainerCallback):
 
     @property
     def alarms(self) -> list[Alarm]:
-        """Everything that was said so far."""
+        """Return all alarms so far."""
         return self._course.alarms
 
     def on_train_begin(
@@ -68,7 +68,7 @@ class GuardCallback(TrainerCallback):
     ) -> None:
         if logs is None or "loss" not in logs:
             return
-        norm = float(logs.get("grad_norm", self._norm))  # before the clip, where the Trainer tells it
+        norm = float(logs.get("grad_norm", self._norm))  # the Trainer logs the norm before its clip
         self._course.step = state.global_step - 1
         self._course.stepped(float(logs["loss"]), norm, float(logs.get("learning_rate", 0.0)))
         self._stop_if_halted(control)

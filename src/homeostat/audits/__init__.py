@@ -9,15 +9,13 @@ from homeostat.audits.augmentation import augmentation
 from homeostat.audits.base import Audit
 from homeostat.audits.batch_invariance import batch_invariance
 from homeostat.audits.best_alias import best_alias
-from homeostat.audits.constraint import constraint
 from homeostat.audits.ending import alarms, ending
 from homeostat.audits.frozen import frozen
-from homeostat.audits.imbalance import class_weights, imbalance
+from homeostat.audits.imbalance import imbalance
 from homeostat.audits.inputs import input_size, mixed_units, used_inputs
 from homeostat.audits.leakage import duplicates, leakage
 from homeostat.audits.learnable import learnable
 from homeostat.audits.masking import masking
-from homeostat.audits.near_duplicates import near_duplicates
 from homeostat.audits.normaliser import normaliser
 from homeostat.audits.padding import padding
 from homeostat.audits.provenance import provenance
@@ -29,7 +27,6 @@ from homeostat.audits.support import cases, one_class, support
 from homeostat.audits.test_peek import test_peek
 from homeostat.audits.tolerance import tolerance
 from homeostat.audits.trivial import trivial
-from homeostat.audits.units import units
 from homeostat.audits.zero_terms import zero_terms
 from homeostat.errors import ConfigError
 from homeostat.plugin.load import load
@@ -39,7 +36,6 @@ AUDITS: tuple[Audit, ...] = (
     alarms,
     leakage,
     duplicates,
-    near_duplicates,
     normaliser,
     provenance,
     selection,
@@ -54,8 +50,6 @@ AUDITS: tuple[Audit, ...] = (
     start_loss,
     zero_terms,
     ablation,
-    constraint,
-    units,
     tolerance,
     input_size,
     mixed_units,
@@ -67,7 +61,6 @@ AUDITS: tuple[Audit, ...] = (
     trivial,
     best_alias,
     imbalance,
-    class_weights,
 )
 
 
@@ -75,7 +68,7 @@ def own(addresses: Sequence[str]) -> list[Audit]:
     """Return the audits that are named by their address, such as ./my_audit.py:audit."""
     found: list[Audit] = []
     for address in addresses:
-        audit: Audit = load(address, "an Audit (from homeostat import Audit)", _is_audit)
+        audit: Audit = load(address, "a law: @law(...) above a function (homeostat.audits.base)", _is_audit)
         taken = {each.name for each in (*AUDITS, *found)}
         if audit.name in taken:
             raise ConfigError(

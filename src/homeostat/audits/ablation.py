@@ -1,15 +1,28 @@
-"""Is the ablation one? It differs from its parent by exactly one key, and that key is named."""
+"""An ablation differs from its parent by exactly one key of the configuration, and that key is named."""
 
 from __future__ import annotations
 
-from homeostat.audits.base import Audit, Case, Finding
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from homeostat.audits.base import Finding, law
+from homeostat.audits.given import Configuration
 from homeostat.config import differences
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.config is not None
-    assert case.parent is not None
-    changed = differences(dict(case.parent), dict(case.config))
+@dataclass(frozen=True)
+class Parent:
+    """The plain configuration of the run that this one is an ablation of."""
+
+    absent: ClassVar[str] = "no parent is named: homeostat doctor RUN --parent RUN"
+
+    plain: Mapping[str, Any]
+
+
+@law("An ablation differs from its parent by exactly one key.")
+def ablation(configuration: Configuration, parent: Parent) -> Finding | None:
+    changed = differences(dict(parent.plain), dict(configuration.plain))
     if len(changed) == 1:
         return None
     if not changed:
@@ -25,11 +38,3 @@ def _check(case: Case) -> Finding | None:
         advice="Make the ablation from the parent's config.json with one flag changed; a difference that comes along "
         "explains the result as well as the one that was meant.",
     )
-
-
-ablation = Audit(
-    name="ablation",
-    law="An ablation differs from its parent by exactly one key.",
-    needs=("config", "parent"),
-    check=_check,
-)

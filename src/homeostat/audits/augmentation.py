@@ -1,12 +1,17 @@
-"""Does augmentation change samples by a sensible amount, and leave masks and labels what they are?"""
+"""Augmentation changes samples by a sensible amount, and leaves masks and labels what they are."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from homeostat.audits.base import Audit, Case, Finding
-from homeostat.audits.batch import some_rows, tensors
+from homeostat.audits.base import Finding, law
+from homeostat.audits.batch import tensors
+from homeostat.audits.given import Trial
 
 ROWS = 16
 # Root mean square change by spread of the input. Poisson noise on counts times 1000 changed 0.1 %; a sample that
@@ -15,11 +20,20 @@ LEAST, MOST = 0.005, 5.0
 ANSWERS = ("label", "labels", "target", "targets", "y")
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.batch is not None
-    assert case.augment is not None
-    plain = case.batch(some_rows(case, ROWS))
-    changed = tensors(case.augment(plain, 1))
+@dataclass(frozen=True)
+class Augmentation:
+    """The augmentation of a training."""
+
+    absent: ClassVar[str] = "nothing is augmented"
+
+    apply: Callable[[Any, int], Any]
+    """(batch, epoch) -> the augmented batch."""
+
+
+@law("Augmentation moves samples by a share of their spread, and masks stay masks.")
+def augmentation(trial: Trial, augmented: Augmentation) -> Finding | None:
+    plain = trial.batch(trial.rows(ROWS))
+    changed = tensors(augmented.apply(plain, 1))
     shares = {}
     for name, value in tensors(plain).items():
         if name not in changed or changed[name].shape != value.shape or value.numel() == 0:
@@ -72,11 +86,3 @@ def _finding(what: str, evidence: dict[str, float], cause: str) -> Finding:
         cause=cause,
         advice="Give the strength in units of the training spread and look at ten augmented samples.",
     )
-
-
-augmentation = Audit(
-    name="augmentation",
-    law="Augmentation moves samples by a share of their spread, and masks stay masks.",
-    needs=("batch", "count", "augment"),
-    check=_check,
-)

@@ -1,22 +1,12 @@
-"""Which tensors does a batch hold? Batches are dicts, dataclasses or tuples; audits read and change them by name."""
+"""Tensors of a batch by name. Batches are dicts, dataclasses or tuples; laws read and change them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from homeostat.audits.base import Case
-from homeostat.task import vitals
-from homeostat.task.randomness import borrowed, reseed
-
-CPU = torch.device("cpu")
+from torch import Tensor
 
 
 def tensors(batch: Any) -> dict[str, Tensor]:
@@ -45,33 +35,3 @@ def _parts(batch: Any) -> dict[str, Any]:
     if isinstance(batch, Mapping):
         return dict(batch)
     return {str(place): value for place, value in enumerate(batch)} if isinstance(batch, list | tuple) else {}
-
-
-@contextmanager
-def at_rest(model: nn.Module) -> Iterator[nn.Module]:
-    """Lend the model in eval mode, without gradients, with random numbers that are put back."""
-    with borrowed(CPU), vitals.at_rest(model):
-        reseed(CPU, 0, "audit")
-        yield model
-
-
-def some_rows(case: Case, number: int) -> NDArray[np.int64]:
-    """Rows spread over all samples, always the same ones."""
-    number = min(number, case.count)
-    return np.linspace(0, case.count - 1, number).astype(np.int64)
-
-
-def answers(case: Case, rows: NDArray[np.int64]) -> Tensor:
-    """What the model says about each row when they are asked together, (rows, ...)."""
-    assert case.model is not None
-    assert case.batch is not None
-    assert case.predict is not None
-    return case.predict(case.model, case.batch(rows)).detach().double()
-
-
-def losses(case: Case, batch: Any, size: int) -> tuple[float, float]:
-    """Loss of a batch, and the number of valid entries that its mean is over."""
-    assert case.model is not None
-    assert case.loss is not None
-    loss = case.loss(case.model, batch)
-    return float(loss.total.detach()), float(size if loss.count is None else loss.count)

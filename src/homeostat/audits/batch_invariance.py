@@ -1,14 +1,16 @@
-"""Does a prediction depend on who else is in the batch? A patient's risk must not depend on the neighbour's file."""
+"""A prediction does not depend on who else is in the batch: a patient's risk is not the neighbour's."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from homeostat.audits.base import Audit, Case, Finding, Severity
-from homeostat.audits.batch import answers, at_rest, losses, some_rows
+from homeostat.audits.base import Finding, Severity, law
+from homeostat.audits.given import Trial
 
 ROWS = 6
 # Sums of float32 in another order differ by some 1e-6; adaptive solvers by their tolerance. Faults differ by tenths.
@@ -19,20 +21,22 @@ SMALL = 0.02
 LEAST_SPREAD = 0.01
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.model is not None
-    with at_rest(case.model):
-        return _by_prediction(case) if case.predict is not None else _by_loss(case)
+@law("A prediction alone equals the prediction in any batch.")
+def batch_invariance(trial: Trial) -> Finding | None:
+    with trial.at_rest():
+        return _by_loss(trial) if trial.predict is None else _by_prediction(trial, trial.predict)
 
 
-def _by_prediction(case: Case) -> Finding | None:
-    rows = some_rows(case, ROWS)
-    together = answers(case, rows)
-    each = [answers(case, rows[k : k + 1])[0] for k in range(len(rows))]
-    if any(answer.shape != together.shape[1:] for answer in each):
-        return _by_loss(case)  # one output per step: the loss knows which steps count
-    alone = torch.stack(each)
-    if not torch.equal(together, answers(case, rows)):
+def _by_prediction(trial: Trial, predict: Callable[[nn.Module, Any], Tensor]) -> Finding | None:
+    rows = trial.rows(ROWS)
+    together, again, *each = (
+        predict(trial.model, trial.batch(chosen)).detach().double()
+        for chosen in [rows, rows, *(rows[k : k + 1] for k in range(len(rows)))]
+    )
+    if any(answer[0].shape != together.shape[1:] for answer in each):
+        return _by_loss(trial)  # one output per step: the loss knows which steps count
+    alone = torch.cat(each)
+    if not torch.equal(together, again):
         return None  # not repeatable; another audit says so
     # By their spread: a health of 0.9 that moves by 0.001 has moved by a fiftieth of what tells cells apart.
     unit = max(float(together.std(dim=0).max()), LEAST_SPREAD * float(together.abs().max()), 1e-6)
@@ -47,13 +51,12 @@ def _by_prediction(case: Case) -> Finding | None:
     )
 
 
-def _by_loss(case: Case) -> Finding | None:
-    assert case.batch is not None
-    rows = some_rows(case, ROWS)
-    whole, count = losses(case, case.batch(rows), len(rows))
-    if not math.isclose(whole, losses(case, case.batch(rows), len(rows))[0], rel_tol=1e-6):
+def _by_loss(trial: Trial) -> Finding | None:
+    rows = trial.rows(ROWS)
+    whole, count = trial.loss_of(trial.batch(rows), len(rows))
+    if not math.isclose(whole, trial.loss_of(trial.batch(rows), len(rows))[0], rel_tol=1e-6):
         return None
-    parts = [losses(case, case.batch(rows[k : k + 1]), 1) for k in range(len(rows))]
+    parts = [trial.loss_of(trial.batch(rows[k : k + 1]), 1) for k in range(len(rows))]
     total = sum(weight for _, weight in parts)
     mean = sum(loss * weight for loss, weight in parts) / max(total, 1e-12)
     apart = abs(mean - whole) / max(abs(whole), 1e-6)
@@ -87,11 +90,3 @@ def _largest(differences: Tensor) -> float:
 
 def _short(value: Tensor) -> str:
     return f"{float(value.flatten()[0]):.4g}"
-
-
-batch_invariance = Audit(
-    name="batch_invariance",
-    law="A prediction alone equals the prediction in any batch.",
-    needs=("model", "batch", "count", "loss"),
-    check=_check,
-)

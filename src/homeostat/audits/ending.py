@@ -1,12 +1,13 @@
-"""How did the run end, and what did its guards say? Also of a run that died without a word."""
+"""The end of a run, and what its guards said until then; also of a run that died without a word."""
 
 from __future__ import annotations
 
-from homeostat.audits.base import Audit, Case, Finding
+from homeostat.audits.base import Finding, Severity, law
+from homeostat.audits.given import Folder
 from homeostat.run import Run
 
 WORDS = {"died": "died", "halted": "was halted", "failed": "failed", "interrupted": "was interrupted"}
-REASONS = {
+REASONS: dict[str, tuple[str, Severity]] = {
     "died": ("its process was killed from outside (memory, a session limit, a power cut)", "serious"),
     "halted": ("a guard stopped it", "fatal"),
     "failed": ("an error in the code or the data", "fatal"),
@@ -14,54 +15,47 @@ REASONS = {
 }
 
 
-def _check_end(case: Case) -> Finding | None:
-    run = case.run
-    assert run is not None
-    status = run.status()
+@law("The run reached its planned end.")
+def ending(folder: Folder) -> Finding | None:
+    status = folder.run.status()
     state = str(status.get("state"))
     if state not in REASONS:
         return None
     cause, severity = REASONS[state]
     step, total = int(status.get("step", 0)), int(status.get("total", 0))
-    told = f": {str(status['reason']).rstrip('.')}." if status.get("reason") else "."
+    reason = f": {str(status['reason']).rstrip('.')}." if status.get("reason") else "."
     again = "after the cause is mended, " if severity == "fatal" else ""
     return Finding(
         audit=ending.name,
-        severity="fatal" if severity == "fatal" else "serious" if severity == "serious" else "note",
-        what=f"The run {WORDS[state]} at step {step:,} of {total:,}{told}",
+        severity=severity,
+        what=f"The run {WORDS[state]} at step {step:,} of {total:,}{reason}",
         evidence={"state": state, "step": step, "total": total},
         cause=f"Most probably {cause}.",
         advice=f"Continue it ({again}nothing before the last checkpoint is lost); --detach keeps a run from "
-        "dying with its "
-        "terminal.",
-        command=f"homeostat resume {run.folder}",
+        "dying with its terminal.",
+        command=f"homeostat resume {folder.run.folder}",
     )
 
 
-def _check_alarms(case: Case) -> Finding | None:
-    assert case.run is not None
-    heard = [event for run in _family(case.run) for event in run.events("alarm")]
-    if not heard:
+@law("No guard raised an alarm.")
+def alarms(folder: Folder) -> Finding | None:
+    raised = [event for run in _family(folder.run) for event in run.events("alarm")]
+    if not raised:
         return None
-    halts = [event for event in heard if event.get("level") == "halt"]
-    first = (halts or heard)[0]
-    names = ", ".join(dict.fromkeys(str(event.get("guard")) for event in heard))
+    halts = [event for event in raised if event.get("level") == "halt"]
+    first = (halts or raised)[0]
+    names = ", ".join(dict.fromkeys(str(event.get("guard")) for event in raised))
+    remedy = f"Its remedy is {first['remedy']}." if first.get("remedy") else ""
     return Finding(
         audit=alarms.name,
         severity="fatal" if halts else "serious",
-        what=f"{len(heard)} alarms were raised ({names}). The first: {first.get('sentence')}",
-        evidence={"alarms": len(heard), "halts": len(halts), "guards": names},
+        what=f"{len(raised)} alarms were raised ({names}). The first: {first.get('sentence')}",
+        evidence={"alarms": len(raised), "halts": len(halts), "guards": names},
         cause=f"See the sentence of guard {first.get('guard')}.",
-        advice=f"Its remedy is {first['remedy']}."
-        if first.get("remedy")
-        else "Mend the first; others follow from it.",
-        command=f"homeostat logs {case.run.folder}",
+        advice=remedy or "Mend the first; others follow from it.",
+        command=f"homeostat logs {folder.run.folder}",
     )
 
 
 def _family(run: Run) -> list[Run]:
     return [run, *(inner for child in run.children() for inner in _family(child))]
-
-
-ending = Audit(name="ending", law="The run reached its planned end.", needs=("run",), check=_check_end)
-alarms = Audit(name="alarms", law="No guard raised an alarm.", needs=("run",), check=_check_alarms)

@@ -1,4 +1,4 @@
-"""Is what is frozen frozen? A part without trainable parameters is the same, bit for bit, after training."""
+"""A part without trainable parameters is the same, bit for bit, after training."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from homeostat.audits.base import Audit, Case, Finding
-from homeostat.audits.batch import CPU, some_rows
-from homeostat.task.randomness import borrowed, reseed
+from homeostat.audits.base import Finding, law
+from homeostat.audits.given import Trial
+from homeostat.task.randomness import seeded
 
 STEPS, ROWS = 2, 8
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.model is not None
-    parts = frozen_parts(case.model)
+@law("Frozen parameters and buffers are the same before and after training.")
+def frozen(trial: Trial) -> Finding | None:
+    parts = frozen_parts(trial.model)
     if not parts:
         return None
-    model = copy.deepcopy(case.model)
+    model = copy.deepcopy(trial.model)
     before = {name: _state(model.get_submodule(name)) for name in parts}
-    with borrowed(CPU):
-        _train(case, model)
+    _train(trial, model)
     drifted = {
         name: [
             key
@@ -49,29 +48,23 @@ def _check(case: Case) -> Finding | None:
 
 
 def frozen_parts(model: nn.Module) -> list[str]:
-    """The largest parts that hold parameters and nothing trainable."""
-    found: list[str] = []
+    """Return the largest parts that hold parameters and nothing trainable."""
+    parts: list[str] = []
     for name, part in model.named_modules():
-        inside = (
-            any(name == "" or name.startswith(f"{outer}.") or outer == "" for outer in found)
-            if found
-            else False
-        )
+        is_inside = any(outer == "" or name.startswith(f"{outer}.") for outer in parts)
         parameters = list(part.parameters())
-        if not inside and parameters and not any(parameter.requires_grad for parameter in parameters):
-            found.append(name)
-    return found
+        if not is_inside and parameters and not any(parameter.requires_grad for parameter in parameters):
+            parts.append(name)
+    return parts
 
 
-def _train(case: Case, model: nn.Module) -> None:
-    """A few steps as training makes them: in the modes that the recipe set."""
-    assert case.batch is not None
-    assert case.loss is not None
+def _train(trial: Trial, model: nn.Module) -> None:
+    """Take a few steps as training takes them: in the modes that the recipe set."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trainable, lr=1e-3) if trainable else None
     for step in range(STEPS):
-        reseed(CPU, step, "frozen")
-        loss = case.loss(model, case.batch(some_rows(case, ROWS))).total
+        with seeded(step, "frozen"):
+            loss = trial.loss(model, trial.batch(trial.rows(ROWS))).total
         if optimizer is not None and loss.requires_grad:
             optimizer.zero_grad()
             loss.backward()
@@ -94,15 +87,6 @@ def _finding(what: str, evidence: dict[str, float]) -> Finding:
         what=what,
         evidence=dict(evidence),
         cause="requires_grad=False freezes parameters only: in train mode BatchNorm statistics go on drifting "
-        "and dropout "
-        "stays at work.",
+        "and dropout stays at work.",
         advice="Freeze with requires_grad=False and eval(), and keep it in eval when the rest is put into train mode.",
     )
-
-
-frozen = Audit(
-    name="frozen",
-    law="Frozen parameters and buffers are the same before and after training.",
-    needs=("model", "batch", "count", "loss"),
-    check=_check,
-)

@@ -1,14 +1,18 @@
-"""Are the inputs numbers of sound size, and does the model use each of them? One tensor of the batch at a time."""
+"""Inputs are numbers of sound size in one unit, and the model uses each of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from homeostat.audits.base import Audit, Case, Finding, Severity
-from homeostat.audits.batch import at_rest, losses, some_rows, tensors, with_tensor
+from homeostat.audits.base import Finding, Severity, law
+from homeostat.audits.batch import tensors, with_tensor
+from homeostat.audits.given import Trial
 
 ROWS = 32
 # tanh saturates at some units, and weights of usual size make about as much of their input; days in the hundreds
@@ -30,38 +34,28 @@ NOT_INPUTS = (
     "targets",
     "y",
 )
-
-
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase)
 
 
-def _check_size(case: Case) -> Finding | None:
-    assert case.model is not None
-    assert case.batch is not None
-    rows = some_rows(case, ROWS)
-    batch = case.batch(rows)
+@dataclass(frozen=True)
+class Inputs:
+    """Names of the batch's tensors that the model is meant to read."""
+
+    absent: ClassVar[str] = "no inputs are declared"
+
+    names: Sequence[str]
+
+
+@law("Inputs are finite and of a size that networks are made for.")
+def input_size(trial: Trial) -> Finding | None:
+    rows = trial.rows(ROWS)
+    batch = trial.batch(rows)
     for name, value in tensors(batch).items():
         if value.is_floating_point() and torch.isinf(value).any():
             return _size(
                 f"{int(torch.isinf(value).sum())} values of {name} are infinite.", "fatal", torch.inf
             )
-    seen: dict[str, float] = {}
-
-    def hear(name: str, layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        if name not in seen and given and isinstance(given[0], Tensor):
-            known = given[0][given[0].isfinite()].float().abs().reshape(-1)
-            if len(known):
-                seen[name] = float(known[:: max(len(known) // 10000, 1)].quantile(0.9))
-
-    layers = [(name, part) for name, part in case.model.named_modules() if isinstance(part, LAYERS)]
-    handles = [part.register_forward_pre_hook(partial(hear, name)) for name, part in layers]
-    try:
-        with at_rest(case.model):
-            losses(case, batch, len(rows))
-    finally:
-        for handle in handles:
-            handle.remove()
-    large = {name: size for name, size in seen.items() if size > LARGE}
+    large = {name: size for name, size in _sizes(trial, batch, len(rows)).items() if size > LARGE}
     if not large:
         return None
     name, size = next(iter(large.items()))
@@ -70,9 +64,30 @@ def _check_size(case: Case) -> Finding | None:
     return _size(what, "serious", size)
 
 
-def _check_units(case: Case) -> Finding | None:
-    assert case.batch is not None
-    for name, value in tensors(case.batch(some_rows(case, ROWS))).items():
+def _sizes(trial: Trial, batch: Any, count: int) -> dict[str, float]:
+    """Return the size that a tenth of the input of each layer exceeds."""
+    sizes: dict[str, float] = {}
+
+    def hear(name: str, layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if name not in sizes and given and isinstance(given[0], Tensor):
+            known = given[0][given[0].isfinite()].float().abs().reshape(-1)
+            if len(known):
+                sizes[name] = float(known[:: max(len(known) // 10000, 1)].quantile(0.9))
+
+    layers = [(name, part) for name, part in trial.model.named_modules() if isinstance(part, LAYERS)]
+    handles = [part.register_forward_pre_hook(partial(hear, name)) for name, part in layers]
+    try:
+        with trial.at_rest():
+            trial.loss_of(batch, count)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sizes
+
+
+@law("One input has one unit in all samples.")
+def mixed_units(trial: Trial) -> Finding | None:
+    for name, value in tensors(trial.batch(trial.rows(ROWS))).items():
         if not value.is_floating_point() or value.dim() < 2 or len(value) < 4 or name in NOT_INPUTS:
             continue
         sizes = value.nan_to_num().abs().flatten(1).amax(dim=1)
@@ -86,8 +101,7 @@ def _check_units(case: Case) -> Finding | None:
             return Finding(
                 audit=mixed_units.name,
                 severity="serious",
-                what=f"{name}: {place + 1} of {len(sizes)} samples are {factor:.0f} times smaller "
-                "than the others.",
+                what=f"{name}: {place + 1} of {len(sizes)} samples are {factor:.0f} times smaller than the others.",
                 evidence={"factor": factor},
                 cause="Units are guessed per file (divided by 1000 when the mean is large), or files come in "
                 "mixed units.",
@@ -96,26 +110,23 @@ def _check_units(case: Case) -> Finding | None:
     return None
 
 
-def _check_use(case: Case) -> Finding | None:
-    assert case.model is not None
-    assert case.batch is not None
-    rows = some_rows(case, 8)
-    batch = case.batch(rows)
-    with at_rest(case.model):
-        plain = losses(case, batch, len(rows))[0]
+@law("Every declared input changes what the model says.")
+def used_inputs(trial: Trial, inputs: Inputs) -> Finding | None:
+    rows = trial.rows(8)
+    batch = trial.batch(rows)
+    declared = {name: value for name, value in tensors(batch).items() if name in inputs.names}
+    with trial.at_rest():
+        plain = trial.loss_of(batch, len(rows))[0]
         unused = [
-            name
-            for name, value in tensors(batch).items()
-            if name in case.inputs and _moves_nothing(case, batch, name, value, plain, len(rows))
+            name for name, value in declared.items() if _moves_nothing(trial, batch, name, value, plain)
         ]
         unused += [
             f"{name} after the first half of the steps"
-            for name, value in tensors(batch).items()
-            if name in case.inputs
-            and name not in unused
+            for name, value in declared.items()
+            if name not in unused
             and value.dim() == 3
             and value.shape[1] > 1
-            and _moves_nothing(case, batch, name, value, plain, len(rows), late=True)
+            and _moves_nothing(trial, batch, name, value, plain, late=True)
         ]
     if not unused:
         return None
@@ -132,7 +143,7 @@ def _check_use(case: Case) -> Finding | None:
 
 
 def _moves_nothing(
-    case: Case, batch: object, name: str, value: Tensor, plain: float, size: int, late: bool = False
+    trial: Trial, batch: Any, name: str, value: Tensor, plain: float, late: bool = False
 ) -> bool:
     # Positive factors keep times in order and masks meaningful.
     ramp = torch.linspace(0.7, 1.4, value[0].numel()).reshape(value[0].shape).to(value)
@@ -141,13 +152,9 @@ def _moves_nothing(
         moved = torch.cat([value[:, : value.shape[1] // 2], moved[:, value.shape[1] // 2 :]], dim=1)
     changed = with_tensor(batch, name, moved)
     try:
-        return abs(losses(case, changed, size)[0] - plain) <= 1e-7 * max(abs(plain), 1e-6)
-    except (
-        ValueError,
-        RuntimeError,
-        AssertionError,
-    ):  # an input that may not be changed is one that is checked, so read
-        return False
+        return abs(trial.loss_of(changed, 1)[0] - plain) <= 1e-7 * max(abs(plain), 1e-6)
+    except (ValueError, RuntimeError, AssertionError):
+        return False  # an input that may not be changed is one that is checked, so read
 
 
 def _size(what: str, severity: Severity, largest: float) -> Finding:
@@ -160,23 +167,3 @@ def _size(what: str, severity: Severity, largest: float) -> Finding:
         advice="Scale by constants fitted on training ids, keep time within about 0 to 1, and verify the store: "
         "homeostat data verify RECIPE.",
     )
-
-
-input_size = Audit(
-    name="input_size",
-    law="Inputs are finite and of a size that networks are made for.",
-    needs=("model", "batch", "count", "loss"),
-    check=_check_size,
-)
-mixed_units = Audit(
-    name="mixed_units",
-    law="One input has one unit in all samples.",
-    needs=("batch", "count"),
-    check=_check_units,
-)
-used_inputs = Audit(
-    name="used_inputs",
-    law="Every declared input changes what the model says.",
-    needs=("model", "batch", "count", "loss", "inputs"),
-    check=_check_use,
-)

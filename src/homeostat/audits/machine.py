@@ -1,4 +1,4 @@
-"""Is this machine fit to train? Device, torch, disk, threads, memory, clock and compiler."""
+"""Laws of a machine that is fit to train: its device, threads, load, disk, memory, clock and compiler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from homeostat.audits.exam import Exam
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What can be seen of a machine; read once, so that the laws are tried on plain values."""
+    """A machine as plain values, read once, so that the laws are tried on them."""
 
     cores: int
     threads: int
@@ -73,7 +73,7 @@ def examine_machine(machine: Machine) -> Exam:
 
 
 def describe(machine: Machine) -> str:
-    """One line about what was found."""
+    """Return one line about a machine."""
     device = "a GPU" if machine.cuda else "no GPU"
     return (
         f"{machine.cores} cores, {machine.threads} threads, {device}, {machine.memory_free / 1e9:.1f} GB of memory and "

@@ -1,35 +1,41 @@
-"""On whom was the normaliser fitted? On training ids only, and it says so."""
+"""A normaliser is fitted on training ids only, and says so."""
 
 from __future__ import annotations
 
-from homeostat.audits.base import Audit, Case, Finding
+from dataclasses import dataclass
+from typing import ClassVar
+
+from homeostat.audits.base import Finding, law
+from homeostat.audits.given import Splitting
 from homeostat.data.scaling import digest_ids
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.splits is not None
-    right = digest_ids(case.splits.train)
-    for scaler in case.scalers:
-        if scaler.ids_digest == right:
-            continue
-        everybody = (*case.splits.train, *case.splits.valid, *case.splits.test)
-        whom = "all ids, test included" if scaler.ids_digest == digest_ids(everybody) else "other ids"
-        first = scaler.names[0] if scaler.names else "nothing"
-        return Finding(
-            audit=normaliser.name,
-            severity="fatal",
-            what=f"The scaler of {first} was fitted on {whom} ({scaler.ids:,}), not on the {len(case.splits.train):,} "
-            "training ids.",
-            evidence={"ids": scaler.ids, "train": len(case.splits.train)},
-            cause="Mean, median or filter were computed before the split.",
-            advice="Split first, fit on training ids, and store the scaler with them (Scaler.fit(..., ids=...)).",
-        )
-    return None
+@dataclass(frozen=True, kw_only=True)
+class Normaliser:
+    """A scaler, curve or vocabulary that keeps the count and digest of the ids that it was fitted on."""
+
+    absent: ClassVar[str] = "nothing is scaled by what was fitted on data"
+
+    name: str
+    ids: int
+    ids_digest: str
 
 
-normaliser = Audit(
-    name="normaliser",
-    law="Scalers are fitted on training ids only.",
-    needs=("splits", "scalers"),
-    check=_check,
-)
+@law("Scalers are fitted on training ids only.")
+def normaliser(splitting: Splitting, normalisers: tuple[Normaliser, ...]) -> Finding | None:
+    splits = splitting.splits
+    sound = digest_ids(splits.train)
+    wrong = next((each for each in normalisers if each.ids_digest != sound), None)
+    if wrong is None:
+        return None
+    everybody = (*splits.train, *splits.valid, *splits.test)
+    whom = "all ids, test included" if wrong.ids_digest == digest_ids(everybody) else "other ids"
+    return Finding(
+        audit=normaliser.name,
+        severity="fatal",
+        what=f"The scaler of {wrong.name} was fitted on {whom} ({wrong.ids:,}), not on the {len(splits.train):,} "
+        "training ids.",
+        evidence={"ids": wrong.ids, "train": len(splits.train)},
+        cause="Mean, median or filter were computed before the split.",
+        advice="Split first, fit on training ids, and store the scaler with them (Scaler.fit(..., ids=...)).",
+    )

@@ -1,27 +1,39 @@
-"""Does padding stay silent? More of it must change neither a prediction nor the loss."""
+"""Padding stays silent: more of it changes neither a prediction nor the loss."""
 
 from __future__ import annotations
 
-from homeostat.audits.base import Audit, Case, Finding
-from homeostat.audits.batch import at_rest, losses, some_rows
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from homeostat.audits.base import Finding, law
+from homeostat.audits.given import Trial
 
 ROWS, MORE = 4, 7
 TOLERANCE = 1e-3
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.model is not None
-    assert case.batch is not None
-    assert case.padded is not None
-    rows = some_rows(case, ROWS)
-    batch = case.batch(rows)
-    longer = case.padded(batch, MORE)
-    with at_rest(case.model):
-        plain, after = losses(case, batch, len(rows))[0], losses(case, longer, len(rows))[0]
+@dataclass(frozen=True)
+class Padding:
+    """The padding of batches."""
+
+    absent: ClassVar[str] = "samples have one size, so nothing is padded"
+
+    lengthen: Callable[[Any, int], Any]
+    """(batch, n) -> the same batch with n more steps of padding."""
+
+
+@law("Appending padding changes nothing.")
+def padding(trial: Trial, filler: Padding) -> Finding | None:
+    rows = trial.rows(ROWS)
+    batch = trial.batch(rows)
+    longer = filler.lengthen(batch, MORE)
+    with trial.at_rest():
+        plain, after = trial.loss_of(batch, len(rows))[0], trial.loss_of(longer, len(rows))[0]
         apart = abs(after - plain) / max(abs(plain), 1e-6)
         what = f"{MORE} more steps of padding change the loss from {plain:.4g} to {after:.4g}."
-        if apart <= TOLERANCE and case.predict is not None:
-            first, second = case.predict(case.model, batch), case.predict(case.model, longer)
+        if apart <= TOLERANCE and trial.predict is not None:
+            first, second = trial.predict(trial.model, batch), trial.predict(trial.model, longer)
             if first.shape != second.shape:
                 return None  # one output per step: the loss is the judge
             apart = float((first - second).abs().max() / first.abs().max().clamp(min=1e-6))
@@ -37,11 +49,3 @@ def _check(case: Case) -> Finding | None:
         "sequence.",
         advice="Pass the mask to every pooling, recurrence and mean; divide by the number of valid entries.",
     )
-
-
-padding = Audit(
-    name="padding",
-    law="Appending padding changes nothing.",
-    needs=("model", "batch", "count", "loss", "padded"),
-    check=_check,
-)

@@ -1,11 +1,13 @@
-"""On which split was each threshold, temperature and second-level model fitted? Never on the one that is reported."""
+"""Every threshold, temperature and second-level model names the split that it was fitted on, never the reported one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
-from homeostat.audits.base import Audit, Case, Finding, Fitted
+from homeostat.audits.base import Finding, Severity, law
 from homeostat.files import read_json
 from homeostat.run import Run
 
@@ -14,18 +16,34 @@ SOUND = ("train", "valid", "out-of-fold", "given")
 SECOND_LEVEL = re.compile(r"\b(stack(er|ing)?|meta|ensemble)\b", re.IGNORECASE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A number that was fitted on some split: a threshold, a temperature, a median, a stacker's inputs."""
+
+    absent: ClassVar[str] = "no threshold, temperature or second level has been fitted"
+
+    name: str
+    fitted_on: str
+    """A split, "given", or empty when nobody knows."""
+
+
 def fitted_of(run: Run) -> Iterator[Fitted]:
     """Read what metrics.json says about thresholds and calibrators."""
     if not run.metrics_file.exists():
         return
     metrics = read_json(run.metrics_file)
     for kind in ("thresholds", "calibrators"):
-        for name, told in metrics.get(kind, {}).items():
-            yield Fitted(name=f"{kind.removesuffix('s')} of {name}", fitted_on=str(told.get("fitted_on", "")))
+        for name, entry in metrics.get(kind, {}).items():
+            yield Fitted(
+                name=f"{kind.removesuffix('s')} of {name}", fitted_on=str(entry.get("fitted_on", ""))
+            )
 
 
-def _check(case: Case) -> Finding | None:
-    for each in case.fitted:
+@law(
+    "Thresholds, temperatures and second-level models name the split that they were fitted on, and it is not test."
+)
+def provenance(fitted: tuple[Fitted, ...]) -> Finding | None:
+    for each in fitted:
         if not each.fitted_on:
             return _finding(each, "serious", f"Nobody knows on which split the {each.name} was fitted.")
         if each.fitted_on not in SOUND:
@@ -39,23 +57,14 @@ def _check(case: Case) -> Finding | None:
     return None
 
 
-def _finding(each: Fitted, severity: str, what: str) -> Finding:
+def _finding(each: Fitted, severity: Severity, what: str) -> Finding:
     return Finding(
         audit=provenance.name,
-        severity="fatal" if severity == "fatal" else "serious",
+        severity=severity,
         what=what,
         evidence={"fitted on": each.fitted_on or "unknown"},
         cause="It was fitted where it was needed, on the data that are scored, or on outputs that remember "
         "their labels.",
         advice="Fit thresholds and temperatures on validation, second-level models on out-of-fold predictions, "
-        "and store "
-        "`fitted_on` with the number.",
+        "and store `fitted_on` with the number.",
     )
-
-
-provenance = Audit(
-    name="provenance",
-    law="Thresholds, temperatures and second-level models name the split that they were fitted on, and it is not test.",
-    needs=("fitted",),
-    check=_check,
-)

@@ -1,17 +1,16 @@
-"""Does the model answer the same question twice in the same way? In eval mode nothing may be drawn."""
+"""The model answers the same question twice in the same way: in eval mode nothing is drawn."""
 
 from __future__ import annotations
 
-from homeostat.audits.base import Audit, Case, Finding
-from homeostat.audits.batch import at_rest, losses, some_rows
+from homeostat.audits.base import Finding, law
+from homeostat.audits.given import Trial
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.model is not None
-    assert case.batch is not None
-    rows = some_rows(case, 6)
-    with at_rest(case.model):
-        first, second = (losses(case, case.batch(rows), len(rows))[0] for _ in range(2))
+@law("In eval mode the same rows give the same answer.")
+def repeatable(trial: Trial) -> Finding | None:
+    rows = trial.rows(6)
+    with trial.at_rest():
+        first, second = (trial.loss_of(trial.batch(rows), len(rows))[0] for _ in range(2))
     apart = abs(first - second)
     if apart <= 1e-6 * max(abs(first), 1e-6) or first != first:
         return None
@@ -23,14 +22,5 @@ def _check(case: Case) -> Finding | None:
         cause="Dropout or sampling that does not ask for `self.training`, a sub-model that is kept out of eval(), or a "
         "`batch` that draws.",
         advice="Use functional.dropout(..., training=self.training), take the mean instead of a sample when "
-        "evaluating, "
-        "and register sub-models as attributes of the module.",
+        "evaluating, and register sub-models as attributes of the module.",
     )
-
-
-repeatable = Audit(
-    name="repeatable",
-    law="In eval mode the same rows give the same answer.",
-    needs=("model", "batch", "count", "loss"),
-    check=_check,
-)

@@ -1,44 +1,68 @@
-"""Are there enough cases to speak of? A score with fewer than ten positives is noise, whatever its digits."""
+"""There are enough cases to speak of: a score with fewer than ten positives is noise, whatever its digits."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.audits.base import Audit, Case, Finding
+from homeostat.audits.base import Finding, law
+from homeostat.audits.given import Folder
 from homeostat.errors import DataError
 from homeostat.evaluate import predictions
 from homeostat.evaluate.score import MINIMUM_EVENTS
 
 
-def _check_predictions(case: Case) -> Finding | None:
-    assert case.run is not None
+@dataclass(frozen=True)
+class TrainingLabels:
+    """Binary targets of the training part."""
+
+    absent: ClassVar[str] = "there are no class labels"
+
+    targets: NDArray[np.float64]
+    """(n, k), NaN where unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredLabels:
+    """Binary targets of a part that is scored."""
+
+    absent: ClassVar[str] = "no split with classes is scored yet"
+
+    split: str
+    targets: NDArray[np.float64]
+    """(n, k), NaN where unknown."""
+
+
+@law("A score has at least ten cases of each class.")
+def support(folder: Folder) -> Finding | None:
     rare: dict[str, int] = {}
-    for file in sorted(case.run.predictions.glob("*.parquet")):
+    for file in sorted(folder.run.predictions.glob("*.parquet")):
         try:
-            told = predictions.read(file)
+            outcome = predictions.read(file)
         except DataError:
             continue  # not in the common format; what reads it says so
-        if told.kind == "regression" or told.split not in ("test", "valid"):
+        if outcome.kind == "regression" or outcome.split not in ("test", "valid"):
             continue
-        rare |= _rare(told.targets, [f"{name} ({told.split})" for name in told.names])
+        rare |= _rare(outcome.targets, [f"{name} ({outcome.split})" for name in outcome.names])
     return _finding(rare, support.name) if rare else None
 
 
-def _check_labels(case: Case) -> Finding | None:
+@law("Each split that will be scored holds at least ten cases of each class.")
+def cases(labels: tuple[ScoredLabels, ...]) -> Finding | None:
     rare: dict[str, int] = {}
-    for part, targets in case.labels.items():
-        rare |= _rare(targets, [f"target {column} ({part})" for column in range(targets.shape[1])])
+    for part in labels:
+        names = [f"target {column} ({part.split})" for column in range(part.targets.shape[1])]
+        rare |= _rare(part.targets, names)
     return _finding(rare, cases.name) if rare else None
 
 
-def _check_training(case: Case) -> Finding | None:
-    targets = case.targets
-    assert targets is not None
-    if case.start != "binary":
-        return None
-    names = [f"target {column}" for column in range(targets.shape[1])]
-    single = [name for column, name in enumerate(names) if len(np.unique(_known(targets[:, column]))) < 2]
+@law("Training labels of every target hold both classes.")
+def one_class(labels: TrainingLabels) -> Finding | None:
+    columns = [_known(column) for column in labels.targets.T]
+    single = [f"target {number}" for number, known in enumerate(columns) if len(np.unique(known)) < 2]
     if not single:
         return None
     return Finding(
@@ -75,23 +99,3 @@ def _finding(rare: dict[str, int], audit: str) -> Finding:
         cause="The evaluated set is small and the class is rare.",
         advice="Leave these classes out of means, say how many cases there are, or evaluate on more data.",
     )
-
-
-support = Audit(
-    name="support",
-    law="A score has at least ten cases of each class.",
-    needs=("run",),
-    check=_check_predictions,
-)
-cases = Audit(
-    name="cases",
-    law="Each split that will be scored holds at least ten cases of each class.",
-    needs=("labels",),
-    check=_check_labels,
-)
-one_class = Audit(
-    name="one_class",
-    law="Training labels of every target hold both classes.",
-    needs=("targets", "start"),
-    check=_check_training,
-)

@@ -1,16 +1,17 @@
-"""How often was the test split read? The best of several looks is too good."""
+"""The test split is read once: the best of several looks is too good."""
 
 from __future__ import annotations
 
-from homeostat.audits.base import Audit, Case, Finding
+from homeostat.audits.base import Finding, Severity, law
+from homeostat.audits.given import Folder
 from homeostat.evaluate import ledger
 
 LOOKS = 3
 
 
-def _check(case: Case) -> Finding | None:
-    run = case.run
-    assert run is not None
+@law("The test split is read once, after everything was chosen.")
+def test_peek(folder: Folder) -> Finding | None:
+    run = folder.run
     for event in run.events("score"):
         read = [name for name in event if str(name).startswith("test")]
         if read:
@@ -34,20 +35,12 @@ def _check(case: Case) -> Finding | None:
     )
 
 
-def _finding(what: str, severity: str, evidence: dict[str, float]) -> Finding:
+def _finding(what: str, severity: Severity, evidence: dict[str, float]) -> Finding:
     return Finding(
         audit=test_peek.name,
-        severity="fatal" if severity == "fatal" else "serious",
+        severity=severity,
         what=what,
         evidence=dict(evidence),
         cause="Settings were tried out on the test set, or it stood in for validation.",
         advice="Report the first look, or a fresh test set; choose by validation.",
     )
-
-
-test_peek = Audit(
-    name="test_peek",
-    law="The test split is read once, after everything was chosen.",
-    needs=("run",),
-    check=_check,
-)

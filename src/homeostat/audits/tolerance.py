@@ -1,18 +1,38 @@
-"""Can the state's format hold the tolerance that is asked for, and does a fixed step step at all?"""
+"""The state's format can hold the tolerance that is set, and a fixed step has a size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
-from homeostat.audits.base import Audit, Case, Finding, Solve
+from homeostat.audits.base import Finding, Severity, law
 
 # Rounding of some ten operations per stage must stay below the error that is estimated.
 EPSILONS = 10.0
 # With hours or days as they are, a step of one is far too long for a network of tanh; a scaled time is about 1.
 SPAN = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solve:
+    """How a differential equation is solved."""
+
+    absent: ClassVar[str] = "no differential equation is solved"
+
+    name: str = "solver"
+    adaptive: bool = True
+    rtol: float | None = None
+    atol: float | None = None
+    step_size: float | None = None
+    dtype: str = "float32"
+    """Of the state inside the solver."""
+    span: float = 1.0
+    """Length of the time that is solved over, in the model's units."""
+    times: int = 2
+    """Observation times of a typical sample."""
 
 
 def solves_of(config: Mapping[str, Any], name: str = "config") -> Iterator[Solve]:
@@ -32,8 +52,9 @@ def solves_of(config: Mapping[str, Any], name: str = "config") -> Iterator[Solve
             yield from solves_of(value, key)
 
 
-def _check(case: Case) -> Finding | None:
-    return next((finding for each in case.solves if (finding := _judge(each)) is not None), None)
+@law("A tolerance is above ten times the resolution of the state, and a fixed step has a size.")
+def tolerance(solves: tuple[Solve, ...]) -> Finding | None:
+    return next((finding for each in solves if (finding := _judge(each)) is not None), None)
 
 
 def _judge(each: Solve) -> Finding | None:
@@ -49,8 +70,7 @@ def _judge(each: Solve) -> Finding | None:
     if each.adaptive and each.rtol is not None and each.rtol < EPSILONS * epsilon:
         return _finding(
             f"{each.name} asks for rtol {each.rtol:g}; {each.dtype} resolves {epsilon:.1g}, so "
-            f"{EPSILONS * epsilon:.1g} is "
-            "the least that can be met.",
+            f"{EPSILONS * epsilon:.1g} is the least that can be met.",
             "fatal",
             "Defaults that were made for float64, or a tolerance that was tightened to be safe.",
             "Use rtol 1e-3 to 1e-5, or solve in float64.",
@@ -59,8 +79,7 @@ def _judge(each: Solve) -> Finding | None:
     if not each.adaptive and each.step_size is None and each.times <= 2:
         return _finding(
             f"{each.name} has a fixed step and no step size: it goes from the first to the last time, "
-            f"{each.span:g}, in one "
-            "step.",
+            f"{each.span:g}, in one step.",
             "serious",
             "A fixed-step method without a step size steps from observation to observation.",
             "Set step_size, and compare one batch with a tight adaptive solve.",
@@ -85,20 +104,12 @@ def _judge(each: Solve) -> Finding | None:
     return None
 
 
-def _finding(what: str, severity: str, cause: str, advice: str, evidence: dict[str, float]) -> Finding:
+def _finding(what: str, severity: Severity, cause: str, advice: str, evidence: dict[str, float]) -> Finding:
     return Finding(
         audit=tolerance.name,
-        severity="fatal" if severity == "fatal" else "serious" if severity == "serious" else "note",
+        severity=severity,
         what=what,
         cause=cause,
         advice=advice,
         evidence=dict(evidence),
     )
-
-
-tolerance = Audit(
-    name="tolerance",
-    law="A tolerance is above ten times the resolution of the state, and a fixed step has a size.",
-    needs=("solves",),
-    check=_check,
-)

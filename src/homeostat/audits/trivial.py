@@ -1,16 +1,18 @@
-"""Is the score better than that of a predictor which looks at nothing? An F1 of 0.80 can be all-positive guessing."""
+"""The score is better than that of a predictor which looks at nothing. An F1 of 0.80 can be all-positive guessing."""
 
 from __future__ import annotations
 
-from homeostat.audits.base import Audit, Case, Finding
+from homeostat.audits.base import Finding, law
+from homeostat.audits.given import Folder
 from homeostat.files import read_json
 
 
-def _check(case: Case) -> Finding | None:
-    assert case.run is not None
-    if not case.run.metrics_file.exists():
+@law("The score is better than that of a predictor that looks at nothing.")
+def trivial(folder: Folder) -> Finding | None:
+    run = folder.run
+    if not run.metrics_file.exists():
         return None
-    headline = read_json(case.run.metrics_file).get("headline", {})
+    headline = read_json(run.metrics_file).get("headline", {})
     value, plain = headline.get("value"), headline.get("trivial")
     low, high = headline.get("low"), headline.get("high")
     if value is None or plain is None:
@@ -27,13 +29,5 @@ def _check(case: Case) -> Finding | None:
         evidence={"value": value, "trivial": plain},
         cause="Nothing was learnt that holds on new subjects, or the score rewards the prior (accuracy, F1).",
         advice="Look at AUROC and calibration, at the alarms of the run, and at whether eight samples can be learnt.",
-        command=f"homeostat report {case.run.folder}",
+        command=f"homeostat report {run.folder}",
     )
-
-
-trivial = Audit(
-    name="trivial",
-    law="The score is better than that of a predictor that looks at nothing.",
-    needs=("run",),
-    check=_check,
-)

@@ -1,1 +1,1 @@
-"""How raw files become arrays that a training run can trust."""
+"""Turn raw files into arrays that a training run can trust."""

@@ -1,4 +1,4 @@
-"""Which samples come in which step? A pure function of (seed, epoch, step), gathered ahead by one thread."""
+"""Order samples into batches by a pure function of (seed, epoch, step), and gather them ahead in one thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POOL = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Batches(Generic[B]):
-    """Batches of `size` out of `count` samples. Nothing here is consumed: any step can be asked for at any time.
+    """Batches of `size` out of `count` samples. Nothing here is consumed: any step can be drawn at any time.
 
     A batch is a dataclass, dict or tuple of tensors that `gather` makes from row numbers; it carries `ids`.
     """
@@ -37,12 +37,12 @@ class Batches(Generic[B]):
     drop_last: bool = False
     """Leave out a last batch that is smaller than `size` (BatchNorm dislikes a batch of one)."""
     augment: Callable[[B, int], B] | None = None
-    """(batch, epoch) -> batch. What it does to a sample may depend on (seed, epoch, sample id) alone."""
+    """(batch, epoch) -> batch. The change of a sample may depend on (seed, epoch, sample id) alone."""
     draw: Callable[[Indices, int], B] | None = None
-    """(row numbers, epoch) -> what `augment(gather(rows), epoch)` gives, for samples that are another piece of their
-    source in every epoch: nothing is gathered only to be thrown away."""
+    """(row numbers, epoch) -> batch, equal to `augment(gather(rows), epoch)`. It serves samples that are another piece
+    of their source in every epoch: nothing is gathered only to be thrown away."""
     lengths: NDArray[np.int64] | None = None
-    """Length of each sample. Given, batches hold samples of similar length; the order of batches stays random."""
+    """Length of each sample. With it, batches hold samples of similar length; the order of batches stays random."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -53,20 +53,20 @@ class Batches(Generic[B]):
             raise ConfigError(f"batch size {self.size} must be at least 1.")
         if self.drop_last and self.count < self.size:
             raise ConfigError(
-                f"drop_last with {self.count} samples and a batch size of {self.size} leaves no batch. "
-                "Lower the batch size."
+                f"drop_last with {self.count} samples and a batch size of {self.size} leaves no batch. Lower the size."
             )
         if self.lengths is not None and len(self.lengths) != self.count:
             raise ConfigError(f"lengths has {len(self.lengths)} entries for {self.count} samples.")
 
     def __len__(self) -> int:
-        """Batches in one epoch."""
+        """Return the number of batches in one epoch."""
         return self.count // self.size if self.drop_last else -(-self.count // self.size)
 
     def order(self, epoch: int) -> Indices:
-        """All rows in the order of that epoch: a permutation that depends on (seed, epoch) alone."""
+        """Return all rows in the order of that epoch: a permutation that depends on (seed, epoch) alone."""
         if not self.shuffle:
             return np.arange(self.count, dtype=np.int64)
+        # Philox (Salmon et al. 2011) is keyed: the order of an epoch needs no draws of the epochs before it.
         random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         order = random.permutation(self.count).astype(np.int64)
         return order if self.lengths is None else self._bucketed(order, self.lengths, random)
@@ -81,7 +81,7 @@ class Batches(Generic[B]):
         return np.concatenate([random.permutation(batches).reshape(-1), by_length[whole:]])
 
     def indices(self, step: int) -> Indices:
-        """Rows of a step, counted from the start of training over all epochs."""
+        """Return the rows of a step, counted from the start of training over all epochs."""
         epoch, position = divmod(step, len(self))
         return self.order(epoch)[position * self.size : (position + 1) * self.size]
 
@@ -101,24 +101,19 @@ class Batches(Generic[B]):
         gathered = self.gather(rows)
         return gathered if self.augment is None else self.augment(gathered, epoch)
 
-    def once(self) -> Iterator[B]:
-        """Every sample once in stored order, not augmented and none dropped: for scoring and prediction."""
-        for start in range(0, self.count, self.size):
-            yield self.gather(np.arange(start, min(start + self.size, self.count), dtype=np.int64))
-
 
 _T = TypeVar("_T")
 
 
 def ahead(items: Iterator[_T], depth: int = 2) -> Iterator[_T]:
-    """Yield the same items, made up to `depth` ahead in one thread. An exception there is raised here."""
-    made: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(maxsize=depth)
+    """Yield the same items, computed up to `depth` ahead in one thread. An exception there is raised here."""
+    ready: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(maxsize=depth)
     stop = threading.Event()
 
     def offer(item: _T | None, error: BaseException | None) -> None:
         while not stop.is_set():
             try:
-                made.put((item, error), timeout=0.2)
+                ready.put((item, error), timeout=0.2)
             except queue.Full:
                 continue
             return
@@ -137,7 +132,7 @@ def ahead(items: Iterator[_T], depth: int = 2) -> Iterator[_T]:
     thread.start()
     try:
         while True:
-            item, error = made.get()
+            item, error = ready.get()
             if isinstance(error, StopIteration):
                 return
             if error is not None:

@@ -1,4 +1,4 @@
-"""What will a store be made from, and how? Known before anything is built, so that it can be explained first."""
+"""A blueprint names the origin of a store before anything is built, so that it can be explained first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Blueprint:
     name: str
     """Recipe and format, such as battery-nasa."""
     raw: Sequence[Path]
-    """The files that are read."""
+    """The raw files."""
     code: Sequence[Code]
     """Modules and functions whose change makes another store."""
     parameters: Mapping[str, Any]
@@ -26,12 +26,12 @@ class Blueprint:
     """Parses the raw files and names the arrays."""
 
     def build(self, root: Path) -> Store:
-        """The sealed store, found again when nothing changed."""
+        """Return the sealed store; build it only when something changed."""
         return store.build(
             root, name=self.name, raw=self.raw, code=self.code, parameters=self.parameters, write=self.write
         )
 
     def explain(self, root: Path) -> Explanation:
-        """Whether `build` would reuse a store, and why; writes nothing."""
+        """Say whether `build` would reuse a store, and why; write nothing."""
         origin = Origin.of(self.name, raw=self.raw, code=self.code, parameters=self.parameters)
         return store.explain(root, origin)

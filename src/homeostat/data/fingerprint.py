@@ -1,4 +1,4 @@
-"""What was a store made from, and which file, function or parameter differs from what is here now?"""
+"""Fingerprint the raw files, the code and the parameters of a store, and name those that changed."""
 
 import ast
 import hashlib
@@ -14,10 +14,11 @@ from typing import Any, Self
 
 from homeostat.errors import DataError
 
-# Raised by one when the files of a store change their meaning; older stores are then built again.
+# Raise it by one when the files of a store change their meaning; older stores are then built again.
 STORE_FORMAT = 1
 
 DIGEST_BYTES = 16
+# Without O_BINARY Windows reads text: it drops carriage returns and stops at the first Ctrl-Z.
 if sys.platform == "win32":
     READ_BYTES = os.O_RDONLY | os.O_BINARY
 else:
@@ -41,7 +42,7 @@ class Origin:
     def of(
         cls, name: str, *, raw: Sequence[Path], code: Sequence[Code], parameters: Mapping[str, Any]
     ) -> Self:
-        """Reads every raw file once and the source of every preparing module or function."""
+        """Read every raw file once, and the source of every preparing module or function."""
         sources: dict[str, str] = {}
         for unit in code:
             sources |= digest_code(unit)
@@ -77,7 +78,7 @@ def digest_file(path: str | Path) -> str:
 
 
 def read_blocks(path: str | Path, size: int = 1 << 22) -> Iterator[bytes]:
-    """Plain system calls: for thousands of small files a buffered reader costs more than what is done with them."""
+    """Read by plain system calls: for thousands of small files a buffered reader costs more than the digest."""
     try:
         handle = os.open(path, READ_BYTES)
         try:
@@ -92,7 +93,7 @@ def read_blocks(path: str | Path, size: int = 1 << 22) -> Iterator[bytes]:
 
 
 def digest_files(paths: Sequence[Path]) -> dict[str, str]:
-    """Digest per file, named relative to their common folder: a moved data set is the same data set."""
+    """Return a digest per file, named relative to their common folder: a moved data set is the same data set."""
     if not paths:
         return {}
     absolute = [os.path.abspath(path) for path in paths]
@@ -102,21 +103,21 @@ def digest_files(paths: Sequence[Path]) -> dict[str, str]:
 
 
 def digest_code(unit: Code) -> dict[str, str]:
-    """Digest per top-level function, class and remaining statement block, so that a change can be named."""
+    """Return a digest per top-level function and class, and one of the rest, so that a change can be named."""
     if not inspect.ismodule(unit):
         return {f"{unit.__module__}.{unit.__qualname__}": digest_bytes(inspect.getsource(unit).encode())}
     source = inspect.getsource(unit)
     lines = source.splitlines(keepends=True)
     rest = list(lines)
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)]) - 1
             text = "".join(lines[first : node.end_lineno])
-            found[f"{unit.__name__}.{node.name}"] = digest_bytes(text.encode())
+            digests[f"{unit.__name__}.{node.name}"] = digest_bytes(text.encode())
             rest[first : node.end_lineno] = [""] * ((node.end_lineno or first) - first)
-    found[f"{unit.__name__} (outside functions)"] = digest_bytes("".join(rest).encode())
-    return found
+    digests[f"{unit.__name__} (outside functions)"] = digest_bytes("".join(rest).encode())
+    return digests
 
 
 def differences(old: Origin, new: Origin) -> list[str]:

@@ -1,4 +1,4 @@
-"""How are series of unequal length kept in one array, and gathered into a padded batch without a loop?"""
+"""Keep series of unequal length in one array, and gather them into a padded batch without a loop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Ragged:
-    """Row i is `values[offsets[i] : offsets[i + 1]]`; a row may be empty and may have trailing dimensions."""
+    """Rows of unequal length: row i is `values[offsets[i] : offsets[i + 1]]`.
+
+    A row may be empty and may have trailing dimensions.
+    """
 
     values: Array
     offsets: NDArray[np.int64]
@@ -41,14 +44,14 @@ class Ragged:
         return np.diff(self.offsets)
 
     def take(self, rows: Array) -> "Ragged":
-        """The given rows, in the given order, still ragged."""
+        """Return the given rows, in the given order, still ragged."""
         counts = self.lengths[rows]
         return Ragged(self.values[flat_index(self.offsets, rows)], offsets_of(counts))
 
     def pad(
         self, rows: Array, *, length: int | None = None, fill: float = 0
     ) -> tuple[Array, NDArray[np.bool_]]:
-        """(values, mask), both (row, position, ...); the mask is true where a value is real."""
+        """Return (values, mask), both (row, position, ...); the mask is true where a value is real."""
         index, mask = padded_index(self.offsets, rows, length=length)
         return gather(self.values, index, mask, fill=fill), mask
 
@@ -62,10 +65,10 @@ def offsets_of(lengths: Array | Sequence[int]) -> NDArray[np.int64]:
 def padded_index(
     offsets: NDArray[np.int64], rows: Array, *, length: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where position j of row i lies in the long array, and whether it exists.
+    """Return the place of position j of row i in the long array, and a mask that is true where it exists.
 
-    Several long arrays that share offsets (time, variable, value) are gathered with one index.
-    `length` fixes the width; longer rows lose their end, so ask for it only when that is meant.
+    One index gathers several long arrays that share offsets (time, variable, value).
+    `length` fixes the width; longer rows lose their end, so give it only when that is meant.
     """
     first = offsets[rows]
     counts = offsets[np.asarray(rows) + 1] - first
@@ -76,7 +79,7 @@ def padded_index(
 
 
 def gather(values: Array, index: NDArray[np.int64], mask: NDArray[np.bool_], *, fill: float = 0) -> Array:
-    """The padded values at `index`; what the mask excludes is `fill`, whatever the long array holds there."""
+    """Return the padded values at `index`; outside the mask they are `fill`, whatever the long array holds there."""
     if len(values) == 0:
         return np.full(index.shape + values.shape[1:], fill, dtype=values.dtype)
     padded = np.asarray(values[index])
@@ -85,7 +88,7 @@ def gather(values: Array, index: NDArray[np.int64], mask: NDArray[np.bool_], *, 
 
 
 def flat_index(offsets: NDArray[np.int64], rows: Array) -> NDArray[np.int64]:
-    """Positions in the long array of all values of the given rows, one after the other."""
+    """Return the places in the long array of all values of the given rows, one after the other."""
     rows = np.asarray(rows)
     counts = offsets[rows + 1] - offsets[rows]
     total = int(counts.sum())

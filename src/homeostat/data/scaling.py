@@ -1,22 +1,19 @@
-"""Which shift and scale make each variable's training values comparable, and on whom were they fitted?"""
+"""Shift and scale each variable so that its training values are comparable; remember on whom that was fitted."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from homeostat.data.fingerprint import digest_bytes
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError
-from homeostat.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scaler:
-    """(value - shift) / scale per variable, the last axis; names the ids of its fit by count and digest."""
+    """The map (value - shift) / scale per variable, the last axis; count and digest name the ids of its fit."""
 
     names: tuple[str, ...]
     shift: tuple[float, ...]
@@ -35,9 +32,9 @@ class Scaler:
         mask: Array | None = None,
         fitted_on: str = "train",
     ) -> Self:
-        """Mean and standard deviation over all axes but the last, of masked-in finite values only.
+        """Fit mean and standard deviation over all axes but the last, on finite values that the mask keeps.
 
-        A variable that never varies keeps its scale of 1: dividing by a rounding error would blow it up.
+        A variable that never varies keeps a scale of 1: dividing by a rounding error would blow it up.
         """
         flat = np.asarray(values, dtype=np.float64).reshape(-1, len(names))
         seen = np.isfinite(flat) if mask is None else np.broadcast_to(mask, values.shape).reshape(flat.shape)
@@ -60,16 +57,12 @@ class Scaler:
         )
 
     def transform(self, values: Array) -> Array:
-        """In the precision of `values`."""
+        """Scale in the precision of `values`."""
         shift, scale = (np.asarray(part, dtype=values.dtype) for part in (self.shift, self.scale))
         return np.asarray((values - shift) / scale)
 
-    def inverse(self, values: Array) -> Array:
-        shift, scale = (np.asarray(part, dtype=values.dtype) for part in (self.shift, self.scale))
-        return np.asarray(values * scale + shift)
-
     def check_ids(self, ids: Sequence[str]) -> Self:
-        """Returns itself when it was fitted on exactly these ids."""
+        """Return itself when it was fitted on exactly these ids."""
         if digest_ids(ids) != self.ids_digest:
             raise DataError(
                 f"The scaler was fitted on {self.ids:,} {self.fitted_on} ids, not on the {len(ids):,} given "
@@ -77,23 +70,17 @@ class Scaler:
             )
         return self
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON holds without loss."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, told: dict[str, object]) -> Self:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})  # type: ignore[arg-type]  # checked by use
-
-    def save(self, path: Path) -> None:
-        """Write the scaler, whole or not at all: a killed run leaves no half file to resume from."""
-        with replacing(path) as scratch:
-            scratch.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        return cls.from_dict(json.loads(path.read_text()))
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Rebuild the scaler from its plain values."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
+        return cls(**values)
 
 
 def digest_ids(ids: Sequence[str]) -> str:
-    """The same for the same set of ids in any order."""
+    """Return a digest that is the same for the same ids in any order."""
     return digest_bytes("\n".join(sorted(ids)).encode())

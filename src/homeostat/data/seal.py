@@ -1,4 +1,4 @@
-"""Is a store folder whole? A seal lists every file with its size and checksum and is written last."""
+"""Seal a store folder: a seal lists every file with its size and checksum, and is written last."""
 
 import json
 import os
@@ -13,7 +13,7 @@ Sealed = dict[str, tuple[int, str]]
 
 
 def seal(folder: Path) -> None:
-    """Forces every file to the disk, then writes the list. Reading back also proves that it was written."""
+    """Force every file to the disk, then write the list. The checksum reads each file back, which proves the write."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     listed = {path.name: [sync(path), digest_file(path)] for path in files}
     (folder / SEAL).write_text(json.dumps(listed, indent=1))
@@ -22,14 +22,14 @@ def seal(folder: Path) -> None:
 
 
 def sync(path: Path) -> int:
-    """Size of the file once it is safely on the disk."""
+    """Return the size of the file once it is safely on the disk."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
         return os.fstat(stream.fileno()).st_size
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in the folder as durable as the files; Windows has no such call."""
+    """Make the names in the folder as durable as the files; Windows has no such call."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -40,7 +40,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def check_seal(folder: Path) -> Sealed:
-    """Size and checksum per file, after every file was found to be there with that size."""
+    """Return size and checksum per file, after a check that every file is there with that size."""
     if not folder.is_dir():
         raise DataError(
             f"There is no store at {folder}. Prepare it: homeostat data prepare RECIPE --data PATH."
@@ -58,8 +58,8 @@ def check_seal(folder: Path) -> Sealed:
         ) from error
     for file, (size, _) in sealed.items():
         path = folder / file
-        found = path.stat().st_size if path.is_file() else None
-        if found != size:
-            state = "is missing" if found is None else f"has {found:,} bytes, {size:,} were sealed"
+        actual = path.stat().st_size if path.is_file() else None
+        if actual != size:
+            state = "is missing" if actual is None else f"has {actual:,} bytes, {size:,} were sealed"
             raise DataError(f"{folder.name}/{file} {state}. Prepare the store again.")
     return sealed

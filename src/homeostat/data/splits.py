@@ -1,4 +1,4 @@
-"""Which ids are for training, validation and test, and is no subject in two of them?
+"""Split ids into train, valid and test so that no subject is in two of them.
 
 The place of a subject is a function of (seed, subject): it does not depend on the order of the rows, nor
 on how many random numbers were drawn before.
@@ -22,7 +22,7 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Ids per part. `by` names what keeps the parts apart; `fingerprint` is that of their store."""
+    """The ids of each part. `by` names the unit that no two parts share; `fingerprint` is that of their store."""
 
     train: tuple[str, ...]
     valid: tuple[str, ...]
@@ -48,8 +48,8 @@ class Splits:
     @classmethod
     def load(cls, path: Path) -> Self:
         try:
-            told: dict[str, Any] = json.loads(path.read_text())
-            return cls(**(told | {part: tuple(told[part]) for part in PARTS}))
+            plain: dict[str, Any] = json.loads(path.read_text())
+            return cls(**(plain | {part: tuple(plain[part]) for part in PARTS}))
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"{path} is not a splits file ({error}). Its keys are train, valid, test (lists of ids), by "
@@ -62,7 +62,7 @@ class Splits:
         return {"train": self.train, "valid": self.valid, "test": self.test}[name]
 
     def rows(self, ids: Sequence[str], part: str) -> np.ndarray:
-        """Row numbers of a part in a store whose rows are `ids`, in the order of the split."""
+        """Return the row numbers of a part in a store whose rows are `ids`, in the order of the split."""
         place = {identity: row for row, identity in enumerate(ids)}
         wanted = self.part(part)
         absent = [identity for identity in wanted if identity not in place]
@@ -74,7 +74,7 @@ class Splits:
         return np.array([place[identity] for identity in wanted], dtype=np.int64)
 
     def check(self, subjects: Mapping[str, str], *, unit: str = "subject") -> Self:
-        """Returns itself when no id occurs twice and no subject is in two parts."""
+        """Return these splits if no id occurs twice and no subject is in two parts."""
         for identity, count in Counter([*self.train, *self.valid, *self.test]).items():
             if count > 1:
                 raise DataError(
@@ -116,7 +116,7 @@ def by_subject(
     strata: Sequence[object] | None = None,
     unit: str = "subject",
 ) -> Splits:
-    """All records of a subject go to one part; each stratum (by default one) is divided by `fractions`."""
+    """Send all records of a subject to one part; divide each stratum (by default one) by `fractions`."""
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
         raise DataError(f"Fractions {fractions} of train, valid and test must be positive and sum to 1.")
     place = deal(ids, subjects, weights=fractions, seed=seed, strata=strata)
@@ -131,7 +131,7 @@ def predefined(
     fingerprint: str,
     unit: str = "subject",
 ) -> Splits:
-    """The split that the data set comes with; ids whose part is None stay out."""
+    """Take the split that the data set comes with; ids whose part is None stay out."""
     foreign = set(parts) - {*PARTS, None}
     if foreign:
         raise DataError(
@@ -150,7 +150,7 @@ def folds(
     strata: Sequence[object] | None = None,
     unit: str = "subject",
 ) -> tuple[Splits, ...]:
-    """Grouped, stratified k-fold: fold k tests on part k, validates on the next, trains on the rest."""
+    """Cut grouped, stratified folds: fold k tests on part k, validates on the next and trains on the rest."""
     groups = len(set(subjects))
     if not 3 <= count <= groups:
         raise DataError(f"{count} folds of {groups} {unit}s: ask for at least 3 and at most {groups} folds.")
@@ -178,7 +178,7 @@ def leave_one_out(
     fingerprint: str,
     unit: str = "group",
 ) -> dict[str, Splits]:
-    """One split per group (of `held_out`): test on it, validate on `valid` others, train on the rest."""
+    """Make one split per group (of `held_out`): test on it, validate on `valid` others, train on the rest."""
     names = sorted(set(groups))
     unknown = sorted(set(held_out) - set(names))
     if unknown:
@@ -204,7 +204,7 @@ def deal(
     seed: int,
     strata: Sequence[object] | None = None,
 ) -> list[int]:
-    """Part number of each id. Subjects go, largest first, to the part least filled with their stratum.
+    """Return the part number of each id. Subjects go, largest first, to the part least filled with their stratum.
 
     A subject with records in several strata (discharged once, dead at the last stay) counts as its largest.
     """

@@ -1,8 +1,8 @@
-"""Prepared data on disk: where is it, is it what the raw files and the code would give now, is it whole?
+"""Build, find and check stores: prepared data on disk.
 
 A store is an immutable folder: one `.npy` per array (memory-mapped on reading), `meta.json`, `origin.json`
-(what it was made from) and `seal.json` (checksum of every file). Its name carries the digest of its origin,
-so a stale store cannot be mistaken for a fresh one. It appears by one rename and is never changed after.
+(digests of raw files and code, and the parameters) and `seal.json` (checksum of every file). Its name carries the
+digest of its origin, so a stale store cannot be mistaken for a fresh one. It appears by one rename and never changes.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Whether a store can be reused, and the reasons in words."""
+    """A verdict on the reuse of a store, with the reasons in words."""
 
     reused: bool
     path: Path
@@ -44,7 +44,7 @@ class Explanation:
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """Named arrays and a `meta` dictionary, read-only. `explanation` says why it was reused or built."""
+    """Named arrays and a `meta` dictionary, read-only. `explanation` says why the store was reused or built."""
 
     path: Path
     arrays: Mapping[str, Array]
@@ -55,7 +55,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, explanation: Sequence[str] = ()) -> Self:
-        """Maps the arrays; sizes are checked here, every byte by `verify`."""
+        """Map the arrays and check their sizes; `verify` checks every byte."""
         sealed = check_seal(path)
         try:
             about = json.loads((path / "meta.json").read_text())
@@ -90,20 +90,20 @@ class Store:
         return Ragged(self[name], self[name + OFFSETS])
 
     def report(self) -> tuple[str, ...]:
-        """What preparation dropped, clipped or found odd, one sentence each."""
+        """List what preparation dropped, clipped or marked as odd, one sentence each."""
         return tuple(f"{count:,} {what}" for what, count in self.counts.items() if count)
 
 
 @dataclass(frozen=True)
 class Writer:
-    """What a recipe's `write` function is given: it names arrays, counts oddities and sets meta values."""
+    """The argument of a recipe's `write` function, which names arrays, counts oddities and sets meta values."""
 
     folder: Path
     meta: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def array(self, name: str, values: Array, *, missing_allowed: bool = False) -> None:
-        """`missing_allowed` lets NaN stand for "not measured"; an infinity is never allowed."""
+        """Write one array. `missing_allowed` lets NaN stand for "not measured"; an infinity is never allowed."""
         values = np.ascontiguousarray(values)
         check_finite(name, values, missing_allowed=missing_allowed)
         target = self.folder / f"{name}.npy"
@@ -119,12 +119,12 @@ class Writer:
         self.array(name + OFFSETS, rows.offsets)
 
     def count(self, what: str, number: int = 1) -> None:
-        """Adds to the number of `what`: a phrase such as "rows with an empty parameter name, dropped"."""
+        """Add to the number of `what`: a phrase such as "rows with an empty parameter name, dropped"."""
         self.counts[what] = self.counts.get(what, 0) + int(number)
 
 
 def check_finite(name: str, values: Array, *, missing_allowed: bool = False) -> None:
-    """Stops at the first value that is not a number, with its array and row."""
+    """Refuse values that are not finite; name the array and its first such row."""
     if values.dtype.kind == "O":
         raise DataError(f"Array {name!r} holds Python objects. Give it a numeric or fixed-width string type.")
     if values.dtype.kind not in "fc" or values.size == 0:
@@ -150,17 +150,17 @@ def build(
     parameters: Mapping[str, Any],
     write: Callable[[Writer], None],
 ) -> Store:
-    """The store for these raw files, this code and these parameters; prepared unless it exists."""
+    """Return the store for these raw files, this code and these parameters; prepare it unless it exists."""
     origin = Origin.of(name, raw=raw, code=code, parameters=parameters)
-    told = explain(root, origin)
-    if told.reused:
-        return Store.open(told.path, explanation=told.sentences)
+    explanation = explain(root, origin)
+    if explanation.reused:
+        return Store.open(explanation.path, explanation=explanation.sentences)
     folder = root / f".{origin.folder}.{uuid.uuid4().hex[:12]}.tmp"
     make_folder(folder)
     sweep(root)
     try:
         fill(folder, origin, write)
-        publish(folder, told.path)
+        publish(folder, explanation.path)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -170,7 +170,7 @@ def build(
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Store.open(told.path, explanation=told.sentences)
+    return Store.open(explanation.path, explanation=explanation.sentences)
 
 
 def make_folder(folder: Path) -> None:
@@ -178,13 +178,13 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True)
     except OSError as error:
         raise DataError(
-            f"Stores cannot be written to {folder.parent}: {error.strerror}. Make it writable, or choose another "
-            "folder with --stores."
+            f"Stores cannot be written to {folder.parent}: {error.strerror}. "
+            "Make it writable, or choose another folder with --stores."
         ) from error
 
 
 def fill(folder: Path, origin: Origin, write: Callable[[Writer], None]) -> None:
-    """Writes everything that a store holds, the seal last."""
+    """Write everything that a store holds, the seal last."""
     writer = Writer(folder)
     write(writer)
     about = {"meta": writer.meta, "counts": writer.counts}
@@ -194,7 +194,7 @@ def fill(folder: Path, origin: Origin, write: Callable[[Writer], None]) -> None:
 
 
 def explain(root: Path, origin: Origin) -> Explanation:
-    """Why the store of this origin is reused, or what must be built and because of which change."""
+    """Say why the store of this origin is reused, or which change makes another one necessary."""
     path = root / origin.folder
     if path.exists():
         faults = verify(path)
@@ -216,20 +216,20 @@ def explain(root: Path, origin: Origin) -> Explanation:
 
 
 def origins(root: Path, name: str) -> list[Origin]:
-    """Origins of the sealed stores of one name; a folder without a seal is no store."""
-    found = []
+    """Return the origins of the sealed stores of one name; a folder without a seal is no store."""
+    sealed = []
     for file in sorted(root.glob(f"{name}-*/origin.json")):
         try:
             check_seal(file.parent)
             origin = Origin.from_json(file.read_text())
         except (DataError, ValueError, TypeError):
             continue  # Half-written or foreign: no store to compare with.
-        found += [origin] if origin.name == name else []
-    return found
+        sealed += [origin] if origin.name == name else []
+    return sealed
 
 
 def verify(path: Path) -> tuple[str, ...]:
-    """Reads every byte again; one sentence per fault, none when the store is whole."""
+    """Read every byte again; return one sentence per fault, none when the store is whole."""
     try:
         sealed = check_seal(path)
     except DataError as error:
@@ -242,7 +242,9 @@ def verify(path: Path) -> tuple[str, ...]:
 
 
 def publish(folder: Path, target: Path) -> None:
-    """Renames the finished folder into place. Whoever comes second finds a whole store and keeps that one."""
+    """Rename the finished folder into place. A process that comes second finds a whole store and keeps that one."""
+    # A rename over a folder that is not empty fails, and between a check and the next rename another process may move
+    # the folder: without a lock one in about ten runs of four processes failed.
     with locked(target.parent):
         if target.exists():
             if not verify(target):
@@ -257,7 +259,7 @@ def publish(folder: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process at a time. The lock goes with its process: a killed one cannot hold it."""
+    """Admit one process at a time. The lock ends with its process: a killed one cannot hold it."""
     try:
         import fcntl
     except ImportError:  # Windows: two processes that replace one corrupt store may meet there
@@ -272,7 +274,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def sweep(root: Path) -> None:
-    """Removes folders of builds that were killed; a young one may belong to a process at work."""
+    """Remove folders of builds that were killed; a young one may belong to a process at work."""
     for leftover in root.glob(".*.tmp"):
         if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
             shutil.rmtree(leftover, ignore_errors=True)

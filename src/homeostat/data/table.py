@@ -1,4 +1,4 @@
-"""Which columns of a tidy file are wanted, of which kind, and which of its rows cannot be used?"""
+"""Read declared columns of a tidy file; drop and count the rows that cannot be used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The declared columns of the usable rows, and what was wrong with the others."""
+    """The declared columns of the usable rows, and counts of the faults of the others."""
 
     frame: pl.DataFrame
     """The declared columns, and `row`: its number in the file, counted from 1 below the header."""
@@ -33,7 +33,7 @@ class Table:
 
 
 def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = None) -> Table:
-    """Numbers are finite or missing; a required one that is missing costs its row, with the row named.
+    """Read the usable rows. A number is finite or missing; a row without a required one is dropped and named.
 
     `suffix` tells the format of a file whose name does not, such as comma-separated values in a .txt.
     """
@@ -63,7 +63,7 @@ def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = No
 
 
 def load(path: Path, *, suffix: str | None = None) -> pl.DataFrame:
-    """The whole file; text files as text, so that nothing is guessed."""
+    """Read the whole file; text files as text, so that nothing is guessed."""
     suffix = suffix or path.suffix
     if suffix not in FORMATS:
         raise DataError(f"{path} is not one of {', '.join(FORMATS)}. Convert it to one of these.")

@@ -1,19 +1,22 @@
-"""Which laws hold before the first step? The cheap audits, on the task itself; what they find goes into the journal."""
+"""The checkup before the first step: cheap audits, tried on the task itself. Findings go into the journal."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from homeostat.audits import AUDITS, own
-from homeostat.audits.base import Case
+from homeostat.audits.augmentation import Augmentation
+from homeostat.audits.best_alias import Best
+from homeostat.audits.case import Case
 from homeostat.audits.exam import Exam, examine
+from homeostat.audits.given import Trial
+from homeostat.audits.selection import Selection
 from homeostat.engine import device as devices
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import State
@@ -23,42 +26,47 @@ from homeostat.task.task import Task
 
 
 def case_of(task: Task[Any], device: torch.device, name: str = "task") -> Case:
-    """What a task alone lets audits try."""
+    """Return the case that a task alone makes."""
     batches = task.batches
 
     def batch(rows: NDArray[np.int64]) -> Any:
         return devices.move(batches.gather(rows), device)
 
-    return Case(
-        name=name,
+    trial = Trial(
         model=task.model,
         batch=batch,
         count=batches.count,
         loss=task.loss,
-        augment=batches.augment if device.type == "cpu" else None,
         resting=tuple(group.prefix for group in task.groups if group.rate == 0),
-        select=task.select,
     )
+    # Batches are augmented before they are moved; those of `trial` are on the device already.
+    augmentation = augmentation_of(task) if device.type == "cpu" else ()
+    return Case(name, (trial, Selection(task.select), *augmentation))
 
 
-def put_aside(task: Task[Any], settings: Settings) -> Mapping[str, Tensor]:
-    """The weights that `fit` would keep as the best ones if the first score were taken now."""
+def augmentation_of(task: Task[Any]) -> tuple[Augmentation, ...]:
+    """Return the augmentation of a task, if it has one."""
+    return () if task.batches.augment is None else (Augmentation(task.batches.augment),)
+
+
+def put_aside(task: Task[Any], settings: Settings) -> Best:
+    """Return the weights that `fit` would keep as the best ones if the first score were taken now."""
     state = State.fresh(task, settings.optim, 1, ())
     state.offer(0.0, task.direction)
     assert state.best is not None
-    return state.best.weights
+    return Best(state.best.weights)
 
 
 def at_start(
     task: Task[Any], device: torch.device, addresses: Sequence[str] = (), thorough: bool = False
 ) -> Exam:
-    """Try them, and those of one's own; the model, its modes and all random numbers are left as they were."""
+    """Try the laws, and those of one's own; model, modes and all random numbers are left as they were."""
     audits = [audit for audit in (*AUDITS, *own(addresses)) if thorough or audit.is_cheap]
     return examine(case_of(task, device), audits)
 
 
 def tell(exam: Exam, run: Run, watch: Watch) -> None:
-    """Write an exam into the journal, and what was found onto the terminal."""
+    """Write an exam into the journal, and its findings onto the terminal."""
     run.journal("audits", step=0, tried=exam.tried, findings=len(exam.findings))
     for finding in exam.findings:
         run.journal("finding", step=0, **dataclasses.asdict(finding))

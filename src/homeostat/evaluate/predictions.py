@@ -141,7 +141,8 @@ def write_csv(predictions: Predictions, path: Path) -> Path:
     """Write the rows as text, with the name of the model; for people and spreadsheets, not for `read`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as scratch:
-        _frame(predictions).with_columns(model=pl.lit(predictions.model)).write_csv(scratch)
+        text = _frame(predictions).with_columns(model=pl.lit(predictions.model)).write_csv()
+        scratch.write_text(text, encoding="utf-8")  # polars itself would not say why a disk refuses
     return path
 
 

@@ -11,14 +11,11 @@ from homeostat.guards.collapse import Collapse
 from homeostat.guards.deadline import Deadline
 from homeostat.guards.disk import Disk
 from homeostat.guards.finite import Finite
-from homeostat.guards.gate import Gate
 from homeostat.guards.gradient import Gradient
 from homeostat.guards.memory import Memory
 from homeostat.guards.overfit import Overfit
 from homeostat.guards.pace import Pace
 from homeostat.guards.plateau import Plateau
-from homeostat.guards.scale import Scale
-from homeostat.guards.scaler import Scaler
 from homeostat.guards.spike import Spike
 from homeostat.guards.stalled import Stalled
 from homeostat.guards.stiffness import Stiffness
@@ -34,10 +31,7 @@ GUARDS: tuple[type[AbstractGuard], ...] = (
     Spike,
     Gradient,
     Collapse,
-    Scaler,
     Stiffness,
-    Gate,
-    Scale,
     ZeroTerm,
     Plateau,
     Overfit,

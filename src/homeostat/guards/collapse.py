@@ -1,4 +1,4 @@
-"""Does the model still tell samples apart? One class for all, one output for all, one embedding for all."""
+"""The model still tells samples apart: not one class for all, nor one output for all."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ RECALL, ABOVE_PREVALENCE = 0.99, 0.05
 SCORES = 2
 # A rare class may lie below a threshold of 0.5 for long, though well ranked: that takes more evidence.
 NOTHING = 5
-# Spread of outputs or unit-length embeddings over a batch, as a share of what independent ones have
-# (1 / sqrt(dim), Chen and He 2021, fig. 2): healthy ones lie above 0.2, collapsed ones below 0.01.
-SPREAD = 0.02
-STEPS = 20
-SPREADS = ("embedding_spread",)
 
 
 class Collapse(AbstractGuard):
-    """Warns of a class, output or embedding collapse."""
+    """Warns when the model has one class or one output for all."""
 
     name = "collapse"
 
@@ -32,25 +27,7 @@ class Collapse(AbstractGuard):
         self._told: list[str] = []
 
     def watch(self, event: Event) -> Alarm | None:
-        if event.kind == "step":
-            return self._embeddings(event) if event.numbers else None
         return self._classes(event) if event.kind == "score" else None
-
-    def _embeddings(self, event: Event) -> Alarm | None:
-        for name in SPREADS:
-            spread = event.numbers.get(name)
-            if spread is None:
-                continue
-            if self._lasts(name, spread < SPREAD, STEPS):
-                return self._alarm(
-                    event,
-                    name,
-                    f"Up to step {event.step} the {name.replace('_', ' ')} was below {SPREAD:g} of that of independent "
-                    f"ones for {STEPS} steps (now {spread:.2g}): all samples look the same to the loss. Look at the "
-                    "temperature, at negatives or a stop-gradient that is missing, and at the learning rate.",
-                    {name: spread},
-                )
-        return None
 
     def _classes(self, event: Event) -> Alarm | None:
         self._scores += 1
@@ -74,8 +51,7 @@ class Collapse(AbstractGuard):
     def _constant(self, event: Event) -> Alarm | None:
         for name, value in event.scores.items():
             is_chance = name.endswith("auroc") and value == 0.5
-            is_flat = name.endswith("output_spread") and value < 1e-6
-            if self._lasts(f"{name} alone", is_chance or is_flat, SCORES):
+            if self._lasts(f"{name} alone", is_chance, SCORES):
                 return self._alarm(
                     event,
                     name,

@@ -60,12 +60,6 @@ def _numbers(step: int, total: int, noise: random.Random) -> dict[str, float]:
         "ode_evaluations": 40 * (1 + 0.6 * step / total) * noise.lognormvariate(0, 0.1),
         "ode_rejected": float(noise.random() < 0.2),
         "ode_solver_steps": 10.0,
-        "gate/p": 0.7 + 0.2 * noise.random(),
-        "output_spread": 0.3 + 0.6 * step / total,
-        "target_spread": 1.0,
-        "embedding_spread": 0.8 + 0.2 * noise.random(),
-        "scaler_skipped": float(step in (0, 1, total // 2)),
-        "scaler_scale": 65536.0,
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from homeostat.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:  # a recipe is described without torch or polars being loaded
-    from homeostat.audits.base import Case
+    from homeostat.audits.case import Case
     from homeostat.data.blueprint import Blueprint
     from homeostat.data.store import Explanation, Store
     from homeostat.evaluate.predictions import Predictions

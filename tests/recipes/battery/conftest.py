@@ -9,7 +9,7 @@ import pytest
 from homeostat.data.store import Store
 from homeostat.recipes.battery import simulate
 from homeostat.recipes.battery.config import smoke
-from homeostat.recipes.battery.recipe import prepare, train
+from homeostat.recipes.battery.recipe import recipe
 from homeostat.run import Run
 from rehearsal import NewRun, maker
 
@@ -23,7 +23,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def store(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return prepare(smoke(), cohort, tmp_path_factory.mktemp("stores"))
+    return recipe.prepare(smoke(), cohort, tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,5 @@ def new_run(cohort: Path) -> NewRun:
 @pytest.fixture(scope="session")
 def trained(new_run: NewRun, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = new_run(tmp_path_factory.mktemp("runs") / "smoke", smoke())
-    with run.active():
-        train(smoke(), run, store)
+    recipe.train(smoke(), run, store)
     return run

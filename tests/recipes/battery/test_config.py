@@ -48,12 +48,13 @@ def test_a_tolerance_below_the_state_s_precision_is_refused():
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"members": 0}, "members 0 must be at least 1"),
+        ({"seeds": 0}, "seeds 0 must be at least 1"),
+        ({"folds": 2}, "folds 2 must be at least 3"),
         ({"window_steps": 1}, "window_steps 1 must be at least 2"),
         ({"noise": -1.0}, "noise -1.0 must not be negative"),
         ({"seen_shares": (0.3, 1.5)}, "must be shares of a life"),
     ],
 )
-def test_impossible_settings_are_told(wrong, sentence):
+def test_impossible_settings_are_refused(wrong, sentence):
     with pytest.raises(ConfigError, match=sentence):
         Config(**wrong)

@@ -43,9 +43,9 @@ def fading() -> Cohort:
 
 
 def test_disguises_are_flagged_and_honest_inputs_are_not(fading):
-    found = flags(fading)
-    assert [flag.name for flag in found] == ["time_under_load_s", "used_ah"]
-    assert str(found[1]) == (
+    flagged = flags(fading)
+    assert [flag.name for flag in flagged] == ["time_under_load_s", "used_ah"]
+    assert str(flagged[1]) == (
         "Input used_ah orders the steps of 6 of 6 cells as soh does, ups and downs included (|Spearman| 1.0000): "
         "it is the target in disguise, known only when the target is."
     )
@@ -80,6 +80,6 @@ def test_the_duration_of_a_complete_discharge_is_flagged_on_real_cells(shared_da
     names = ("cycle", "days", "re_ohm_nearest", "rct_ohm_nearest", "duration_s", "load_end_s")
     columns = [frame[name].cast(pl.Float64).to_numpy() for name in names]
     health = frame["capacity_ah"].to_numpy() / 2
-    found = flags(cohort_of(names, columns, health, [168] * 3, frame["days"].to_numpy()))
-    assert [flag.name for flag in found] == ["duration_s", "load_end_s"]
-    assert disguise.LEVELS < found[0].rank_correlation < found[1].rank_correlation
+    flagged = flags(cohort_of(names, columns, health, [168] * 3, frame["days"].to_numpy()))
+    assert [flag.name for flag in flagged] == ["duration_s", "load_end_s"]
+    assert disguise.LEVELS < flagged[0].rank_correlation < flagged[1].rank_correlation

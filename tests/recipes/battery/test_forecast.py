@@ -13,7 +13,7 @@ from homeostat.errors import DataError
 from homeostat.recipes.battery import forecast
 from homeostat.recipes.battery.config import ModelConfig
 from homeostat.recipes.battery.learn import predict
-from homeostat.recipes.battery.scaled import NETWORKS, Scale
+from homeostat.recipes.battery.scaled import NETWORKS, Scale, build
 from homeostat.recipes.battery.track import whole
 
 
@@ -26,7 +26,7 @@ def life(cell: str = "A", steps: int = 60):
 def untrained(kind: str):
     torch.manual_seed(0)
     cells = [life("A"), life("B", 40)]
-    model = NETWORKS[kind](ModelConfig(latent_dim=4, hidden_dim=8), 3, relative=True, reach=16)
+    model = build(kind, ModelConfig(latent_dim=4, hidden_dim=8), 3, relative=True, reach=16)
     return model.fit_scale(Scale(cells, ("soh", "ambient_c", "rest"), relative=True))
 
 
@@ -49,7 +49,7 @@ def test_nothing_behind_the_cut_reaches_the_forecast(kind):
         inputs=np.where(np.arange(60)[:, None] < 18, track.inputs, 1e3),
         target=np.where(np.arange(60) < 18, track.target, -5.0),
     )
-    one, other = (predict([model], [forecast.seen_until(each, 0.3)])[0] for each in (track, spoiled))
+    one, other = (predict(model, [forecast.seen_until(each, 0.3)])[0] for each in (track, spoiled))
     np.testing.assert_array_equal(one, other)
 
 
@@ -63,7 +63,7 @@ def test_trees_read_nothing_behind_the_cut_either():
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_forecast_starts_at_the_last_value_seen(kind):
     cut = forecast.seen_until(life(), 0.5)
-    output = predict([untrained(kind)], [cut])[0]
+    output = predict(untrained(kind), [cut])[0]
     assert output[cut.seen][-1] == pytest.approx(cut.base, abs=1e-6)
 
 

@@ -8,12 +8,12 @@ import pytest
 from homeostat.errors import ConfigError
 from homeostat.recipes.battery.disguise import LEVELS, judge
 from homeostat.recipes.battery.inputs import NASA_CELLS, SLOPE, WARMING, read_cells, side_by_side
-from homeostat.recipes.battery.prepare import prepare
+from homeostat.recipes.battery.prepare import Preparation, blueprint
 
 
 @pytest.fixture(scope="module")
 def nasa(shared_data, tmp_path_factory):
-    return prepare(shared_data / "battery" / "nasa", tmp_path_factory.mktemp("stores"))
+    return blueprint(shared_data / "battery" / "nasa", Preparation()).build(tmp_path_factory.mktemp("stores"))
 
 
 def test_cells_of_one_rig_share_a_group(nasa):
@@ -23,7 +23,7 @@ def test_cells_of_one_rig_share_a_group(nasa):
     assert len(set(group.values())) == 10
 
 
-def test_health_of_unseen_nasa_cells_is_told_from_slope_and_warming_alone(nasa):
+def test_inputs_of_nasa_cells_are_slope_and_warming_alone(nasa):
     cells = read_cells(nasa, cells=NASA_CELLS)
     assert cells.names == (SLOPE, WARMING)
     assert cells.unit == "cycles"
@@ -51,7 +51,7 @@ def test_simulated_cells_bring_all_their_inputs(store):
     assert cells.groups == cells.cells
 
 
-def test_unknown_names_are_told_with_the_nearest(store):
+def test_unknown_names_are_refused_with_the_nearest(store):
     with pytest.raises(ConfigError, match="There is no cell 'S01'"):
         read_cells(store, cells=("S01",))
     with pytest.raises(ConfigError, match="Did you mean 'resistance_ohm'"):

@@ -8,24 +8,28 @@ import numpy as np
 import pytest
 import torch
 
+from homeostat.data.splits import Splits
 from homeostat.engine.fit import fit
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
+from homeostat.methods.method import Lesson
 from homeostat.recipes.battery.config import Config, ModelConfig
 from homeostat.recipes.battery.health import window
+from homeostat.recipes.battery.inputs import Cells
 from homeostat.recipes.battery.learn import (
     Drawer,
-    Lesson,
     loss,
     make_task,
     predict,
     remedies,
     rmse_per_cell,
+    scale_of,
 )
 from homeostat.recipes.battery.model import NeuralODEModel
-from homeostat.recipes.battery.scaled import NETWORKS, Scale
+from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, build
 from homeostat.recipes.battery.track import batch_of, whole
+from homeostat.recipes.battery.view import View
 from homeostat.run import create
 
 SMALL = ModelConfig(latent_dim=4, hidden_dim=8)
@@ -38,13 +42,23 @@ def track(cell: str, steps: int):
 
 
 TRACKS = [track("A", 9), track("BB", 14), track("CCC", 20)]
-LESSON = Lesson(train=TRACKS, valid=(), names=("a", "b"), draw=window(6))
 
 
-def network(kind: str = "latent-ode", model: ModelConfig = SMALL):
+def lesson_of(tracks, draw, noise: float):
+    """All tracks are learnt from."""
+    names = tuple(one.cell for one in tracks)
+    cells = Cells(tracks=tuple(tracks), names=("a", "b"), target="soh", unit="days", groups=names)
+    view = View(cells=cells, draw=draw, columns={"soh": lambda one: one}, reach=6, noise=noise)
+    splits = Splits(train=names, valid=(), test=(), by="cell", fingerprint="")
+    return Lesson(data=view, splits=splits, seed=3)
+
+
+LESSON = lesson_of(TRACKS, window(6), noise=0.1)
+
+
+def network(kind: str = LATENT_ODE):
     torch.manual_seed(0)
-    made = NETWORKS[kind](model, 2, relative=False, reach=6)
-    return made.fit_scale(Scale(TRACKS, LESSON.names, relative=False))
+    return build(kind, SMALL, 2, relative=False, reach=6).fit_scale(scale_of(LESSON))
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -52,10 +66,10 @@ def test_padding_never_counts(kind):
     model = network(kind)
     tight, wide = batch_of(TRACKS), batch_of(TRACKS, width=50)
     spoiled = replace(wide, x=torch.where(wide.valid[..., None], wide.x, float("nan")))
-    of_tight, of_wide, of_spoiled = (loss(model, batch) for batch in (tight, wide, spoiled))
-    torch.testing.assert_close(of_tight.total, of_wide.total)
-    torch.testing.assert_close(of_wide.total, of_spoiled.total)
-    assert of_tight.count == of_wide.count == len(TRACKS)
+    losses = [loss(model, batch) for batch in (tight, wide, spoiled)]
+    torch.testing.assert_close(losses[0].total, losses[1].total)
+    torch.testing.assert_close(losses[1].total, losses[2].total)
+    assert losses[0].count == losses[1].count == len(TRACKS)
 
 
 def test_the_loss_of_a_batch_is_the_mean_of_its_tracks():
@@ -70,18 +84,17 @@ def test_a_step_without_a_target_changes_nothing_but_its_own_score():
     target[5] = np.nan
     unknown = whole("CCC", TRACKS[2].time, TRACKS[2].inputs, target)
     assert not unknown.scored[5]
-    np.testing.assert_array_equal(predict([model], [unknown])[0], predict([model], [TRACKS[2]])[0])
+    np.testing.assert_array_equal(predict(model, [unknown])[0], predict(model, [TRACKS[2]])[0])
 
 
 def test_a_cell_is_predicted_the_same_alone_and_in_company():
     model = network()
-    for one, output in zip(TRACKS, predict([model], TRACKS), strict=True):
-        np.testing.assert_allclose(predict([model], [one])[0], output, atol=1e-5)
+    for one, output in zip(TRACKS, predict(model, TRACKS), strict=True):
+        np.testing.assert_allclose(predict(model, [one])[0], output, atol=1e-5)
 
 
 def test_draws_depend_on_seed_epoch_and_sample_alone():
-    scale = Scale(TRACKS, LESSON.names, relative=False)
-    drawer = Drawer(LESSON, scale, noise=0.1, seed=3)
+    drawer = Drawer(LESSON.data, TRACKS, scale_of(LESSON), seed=3)
     rows = np.array([4, 0, 7])
     first = drawer.augment(drawer.gather(rows), 2)
     drawer.augment(drawer.gather(np.arange(20)), 5)
@@ -98,17 +111,17 @@ def test_a_batch_is_drawn_once_and_equals_the_augmented_one():
     def counted(track, random):
         nonlocal drawn
         drawn += 1
-        return LESSON.draw(track, random)
+        return LESSON.data.draw(track, random)
 
-    scale = Scale(TRACKS, LESSON.names, relative=False)
-    batches = make_task(Config(), network(), replace(LESSON, draw=counted), scale, seed=3).batches
+    lesson = replace(LESSON, data=replace(LESSON.data, draw=counted))
+    batches = make_task(Config(), LATENT_ODE, lesson).batches
     rows = np.array([4, 0, 7])
-    made = batches.batch(rows, 2)
+    batch = batches.batch(rows, 2)
     assert drawn == len(rows)
     assert batches.augment is not None
     expected = batches.augment(batches.gather(rows), 2)
     for name, value in vars(expected).items():
-        assert torch.equal(value.nan_to_num(), getattr(made, name).nan_to_num()), name
+        assert torch.equal(value.nan_to_num(), getattr(batch, name).nan_to_num()), name
 
 
 def test_scaling_is_fitted_on_training_tracks_and_travels_with_the_weights():
@@ -125,7 +138,7 @@ def test_a_missing_input_is_its_training_mean():
     missing[4, 1] = np.nan
     mean[4, 1] = float(model.x_shift[1])
     outputs = [
-        predict([model], [whole("BB", TRACKS[1].time, inputs, TRACKS[1].target)])[0]
+        predict(model, [whole("BB", TRACKS[1].time, inputs, TRACKS[1].target)])[0]
         for inputs in (missing, mean)
     ]
     np.testing.assert_allclose(*outputs, atol=1e-5)
@@ -140,7 +153,7 @@ def test_error_is_averaged_over_cells_not_rows():
 def test_eight_samples_can_be_learnt_by_heart(kind, tmp_path):
     draw = np.random.default_rng(0)
     eight = [whole(str(k), np.arange(5.0), draw.normal(size=(5, 2)), draw.normal(size=5)) for k in range(8)]
-    lesson = Lesson(train=eight, valid=(), names=("a", "b"), draw=lambda one, _: one, noise=0.0)
+    lesson = lesson_of(eight, lambda one, _: one, noise=0.0)
     settings = Settings(
         epochs=250,
         device="cpu",
@@ -151,11 +164,8 @@ def test_eight_samples_can_be_learnt_by_heart(kind, tmp_path):
     config = Config(
         batch_size=8, windows_per_epoch=8, model=ModelConfig(latent_dim=16, hidden_dim=64), fit=settings
     )
-    scale = Scale(eight, lesson.names, relative=False)
-    torch.manual_seed(0)
-    model = NETWORKS[kind](config.model, 2, relative=False, reach=5).fit_scale(scale)
-    state = fit(make_task(config, model, lesson, scale, seed=0), settings, create(tmp_path / "run", {}))
-    assert rmse_per_cell(eight, predict([state.best_model()], eight)) < 0.1
+    state = fit(make_task(config, kind, lesson), settings, create(tmp_path / "run", {}))
+    assert rmse_per_cell(eight, predict(state.best_model(), eight)) < 0.1
 
 
 def test_a_stiff_field_can_be_loosened_and_solved_otherwise():

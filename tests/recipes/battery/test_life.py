@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,16 +12,18 @@ import pytest
 
 from homeostat.errors import DataError
 from homeostat.evaluate import predictions
+from homeostat.methods import fitted
 from homeostat.recipes.battery import dq, life
 from homeostat.recipes.battery.config import Config, smoke
-from homeostat.recipes.battery.line import Line, load, mean_life, save
-from homeostat.recipes.battery.prepare import prepare
+from homeostat.recipes.battery.line import Line, mean_life
 from homeostat.recipes.battery.recipe import recipe
+from homeostat.run import Run, create, open_run
 
 
 @pytest.fixture(scope="module")
 def severson(shared_data, tmp_path_factory):
-    return prepare(shared_data / "battery" / "severson", tmp_path_factory.mktemp("stores"))
+    raw = shared_data / "battery" / "severson"
+    return recipe.prepare(Config(), raw, tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +56,36 @@ def test_a_broken_curve_is_replaced_by_the_nearest_whole_one():
 
 
 def test_the_split_is_the_published_one(severson):
-    splits = life.split_of(severson, Config())
+    protocol = recipe.plan(Config(), Run(Path("none")), severson).protocol
+    assert (protocol.name, list(protocol.splits)) == ("official", ["lives"])
+    splits = protocol.splits["lives"]
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (41, 0, 43)
 
 
-def test_a_line_recovers_a_line_and_survives_its_file(tmp_path):
+def test_a_line_recovers_a_line():
     draw = np.random.default_rng(0)
     x = {"a": draw.normal(size=60), "b": draw.normal(3, 5, size=60)}
     log_life = 2.5 + 0.2 * x["a"] - 0.03 * x["b"]
     line = Line.fit(x, ("a", "b"), log_life)
     np.testing.assert_allclose(line.predict(x), log_life, atol=0.01)
-    save([line], tmp_path / "export" / "cycle-life.json")
-    np.testing.assert_array_equal(
-        mean_life(load(tmp_path / "export" / "cycle-life.json"), x), mean_life([line], x)
-    )
+    np.testing.assert_allclose(mean_life([line, line], x), 10 ** line.predict(x))
+
+
+def test_elastic_nets_survive_their_file_and_refuse_a_cell_without_a_life(severson, tmp_path):
+    plan = recipe.plan(Config(), Run(Path("none")), severson)
+    lesson, nets = plan.children[0].lesson, plan.main
+    run = create(tmp_path / "run", {})
+    trained = nets.train(lesson, run).answer(plan.data, plan.data.cells.cells)
+    assert list(fitted.load(run, "lines")["lines"][0]["names"]) == list(life.FEATURE_SETS[0])
+    loaded = nets.load(open_run(tmp_path / "run")).answer(plan.data, plan.data.cells.cells)
+    np.testing.assert_array_equal(loaded, trained)
+    unknown = plan.data.numbers[life.LIFE].copy()
+    unknown[plan.data.rows(lesson.splits.train[:1])] = np.nan
+    spoiled = replace(plan.data, numbers={**plan.data.numbers, life.LIFE: unknown})
+    with pytest.raises(
+        DataError, match=rf"Training cell {lesson.splits.train[0]} has no cycle life \(1 in all"
+    ):
+        nets.train(replace(lesson, data=spoiled), create(tmp_path / "spoiled", {}))
 
 
 def test_series_end_at_cycle_100_and_hold_their_target_there(severson):
@@ -75,9 +95,9 @@ def test_series_end_at_cycle_100_and_hold_their_target_there(severson):
     assert all(track.scored.tolist() == [False] * (len(track) - 1) + [True] for track in tracks)
 
 
-def test_other_data_are_refused(store, tmp_path):
+def test_other_data_are_refused(store):
     with pytest.raises(DataError, match="no cycle lives"):
-        life.train(smoke(), None, store)  # type: ignore[arg-type]  # refused before the run is looked at
+        recipe.plan(replace(smoke(), task="cycle-life"), Run(Path("none")), store)
 
 
 def test_cells_without_a_known_life_or_split_can_be_predicted(shared_data, new_run, tmp_path):
@@ -89,15 +109,13 @@ def test_cells_without_a_known_life_or_split_can_be_predicted(shared_data, new_r
         shutil.copy(raw / name, unseen / name)
     config = Config(yardsticks=False)
     run = new_run(tmp_path / "run", config)
-    with run.active():
-        recipe.train(config, run, prepare(raw, tmp_path / "stores"))
-    recipe.predict(config, run, unseen, tmp_path / "out.parquet")
-    made, test = (
-        predictions.read(path) for path in (tmp_path / "out.parquet", run.predictions / "test.parquet")
-    )
+    recipe.train(config, run, recipe.prepare(config, raw, tmp_path / "stores"))
+    assert recipe.new_blueprint is not None
+    new = recipe.predict(config, run, recipe.new_blueprint(config, unseen).build(tmp_path / "stores"))
+    test = predictions.read(run.predictions / "test.parquet")
     known = dict(zip(test.ids, test.output, strict=True))
-    assert made.ids.tolist() == cells["cell"].to_list()
-    assert np.isnan(made.targets).all()
-    np.testing.assert_allclose(made.output, [known[cell] for cell in made.ids], rtol=1e-5)
+    assert new.ids.tolist() == cells["cell"].to_list()
+    assert np.isnan(new.targets).all()
+    np.testing.assert_allclose(new.output, [known[cell] for cell in new.ids], rtol=1e-5)
     error = test.output - test.truth
     assert np.sqrt(np.mean(error**2)) <= 90

@@ -121,7 +121,7 @@ def test_discharges_of_the_same_moment_are_no_error(network):
     assert torch.isfinite(network.trace(x, t, seen, valid).output[valid]).all()
 
 
-def test_x_of_a_wrong_shape_is_told():
+def test_x_of_a_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"expected \(batch, steps, 3 inputs\)"):
         NeuralODEModel(3)(torch.zeros(4, 3), torch.zeros(4))
 

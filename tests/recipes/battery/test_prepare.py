@@ -5,11 +5,15 @@ import polars as pl
 import pytest
 
 from homeostat.errors import DataError
-from homeostat.recipes.battery.prepare import Preparation, detect, explain, prepare
+from homeostat.recipes.battery.prepare import Preparation, blueprint, detect
 from homeostat.recipes.battery.readers.tidy import Columns
 from homeostat.recipes.battery.simulate import simulate
 
 TIDY = Preparation(columns=Columns(time="time_days"))
+
+
+def prepare(raw, stores, options=None):
+    return blueprint(raw, options or Preparation()).build(stores)
 
 
 @pytest.fixture
@@ -32,11 +36,11 @@ def test_a_tidy_file_becomes_one_series_per_cell(simulated, tmp_path):
 
 def test_one_changed_byte_is_explained_and_prepared_again(simulated, tmp_path):
     assert prepare(simulated, tmp_path / "stores", TIDY).explanation[0].startswith("No battery-tidy store")
-    assert explain(simulated, tmp_path / "stores", TIDY).reused
+    assert blueprint(simulated, TIDY).explain(tmp_path / "stores").reused
     text = (simulated / "cells.csv").read_text()
     (simulated / "cells.csv").write_text(text.replace("S000,0.0,1.0", "S000,0.0,0.9", 1))
-    told = explain(simulated, tmp_path / "stores", TIDY)
-    assert told.sentences[0] == "Not reused: raw file cells.csv changed."
+    explanation = blueprint(simulated, TIDY).explain(tmp_path / "stores")
+    assert explanation.sentences[0] == "Not reused: raw file cells.csv changed."
     assert prepare(simulated, tmp_path / "stores", TIDY).ragged("target")[0][0] < 0.91
 
 
@@ -65,8 +69,10 @@ def test_a_disguised_input_is_left_out_unless_asked_for(simulated, tmp_path):
     store = prepare(simulated, tmp_path / "stores", TIDY)
     assert "discharge_s" not in store.meta["input_names"]
     assert store["inputs"].shape[1] == 3
-    (told,) = store.report()
-    assert told.startswith("1 input left out. Input discharge_s orders the steps of 6 of 6 cells as soh does")
+    (sentence,) = store.report()
+    assert sentence.startswith(
+        "1 input left out. Input discharge_s orders the steps of 6 of 6 cells as soh does"
+    )
     kept = prepare(simulated, tmp_path / "stores", Preparation(columns=TIDY.columns, keep_disguised=True))
     assert "discharge_s" in kept.meta["input_names"]
     assert kept.explanation[0] == "Not reused: parameter keep_disguised: False became True."
@@ -102,7 +108,7 @@ def test_the_format_is_found_by_its_files(shared_data, tmp_path, name):
     assert store.meta["source"] == name
     assert len(store.ragged("target")) == len(store["cell"])
     assert prepare(folder, tmp_path).explanation[0].startswith("Reused")
-    assert not [told for told in store.report() if "disguise" in told]
+    assert not [sentence for sentence in store.report() if "disguise" in sentence]
 
 
 def test_a_folder_without_battery_data_says_what_was_expected(tmp_path):

@@ -25,9 +25,9 @@ class AttentionLSTM(nn.Module):
 
     def trace(self, x: Tensor, t: Tensor, seen: Tensor, valid: Tensor) -> Trace:
         """Padding stands at the end, so nothing that is causal can read it."""
-        told = torch.where(seen[..., None], x, 0.0)
+        known = torch.where(seen[..., None], x, 0.0)
         read, _ = self.lstm(
-            torch.cat([told, seen[..., None].float(), torch.log1p(gaps_of(t, valid))[..., None]], -1)
+            torch.cat([known, seen[..., None].float(), torch.log1p(gaps_of(t, valid))[..., None]], -1)
         )
         everything = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device)
         hidden = everything.triu(1) | everything.tril(-self.reach)

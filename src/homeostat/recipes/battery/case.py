@@ -8,7 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from homeostat.audits.base import Case, Fitted, Solve
+from homeostat.audits.case import Case
+from homeostat.audits.given import Configuration, Folder, Splitting, Trial
+from homeostat.audits.inputs import Inputs
+from homeostat.audits.leakage import Contents
+from homeostat.audits.masking import MaskedLoss
+from homeostat.audits.normaliser import Normaliser
+from homeostat.audits.padding import Padding
+from homeostat.audits.provenance import Fitted
+from homeostat.audits.selection import Selection
+from homeostat.audits.start_loss import Prior
+from homeostat.audits.tolerance import Solve
 from homeostat.config import to_plain
 from homeostat.data.splits import PARTS
 from homeostat.engine import checkup
@@ -30,28 +40,29 @@ def case_of(config: Config, run: Run, plan: Plan[View]) -> Case:
     scale = learn.scale_of(lesson)
     task = learn.make_task(config, LATENT_ODE, lesson)
     tracks = {track.cell: track for part in PARTS for track in view.cells.of(splits.part(part))}
+    scaler, batches = scale.scaler, task.batches
+    trial = Trial(
+        model=task.model, batch=batches.gather, count=batches.count, loss=task.loss, predict=outputs
+    )
     return Case(
-        name="battery latent-ode",
-        model=task.model,
-        batch=task.batches.gather,
-        count=task.batches.count,
-        loss=task.loss,
-        inputs=("x", "t"),
-        predict=outputs,
-        padded=padded,
-        augment=task.batches.augment,
-        entry_loss=entry_loss,
-        start=prior_loss(lesson, scale),
-        splits=splits,
-        subjects={cell: cell for cell in tracks},
-        content=lambda cell: content(tracks[cell]),
-        scalers=(scale.scaler,),
-        fitted=(Fitted(name="scale of time and target", fitted_on="train"),),
-        config=to_plain(config),
-        solves=(solve(config.model),),
-        select=task.select,
-        best=checkup.put_aside(task, config.fit),
-        run=run,
+        "battery latent-ode",
+        (
+            trial,
+            Inputs(("x", "t")),
+            Padding(padded),
+            *checkup.augmentation_of(task),
+            MaskedLoss(entry_loss),
+            Prior(loss=prior_loss(lesson, scale)),
+            Splitting(splits=splits, subjects={cell: cell for cell in tracks}),
+            Contents(lambda cell: content(tracks[cell])),
+            Normaliser(name=scaler.names[0], ids=scaler.ids, ids_digest=scaler.ids_digest),
+            Fitted(name="scale of time and target", fitted_on="train"),
+            Configuration(to_plain(config)),
+            solve(config.model),
+            Selection(task.select),
+            checkup.put_aside(task, config.fit),
+            Folder(run),
+        ),
     )
 
 
@@ -109,7 +120,7 @@ def entry_loss(output: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
 
 def prior_loss(lesson: Lesson[View], scale: Scale) -> float:
-    """The loss of a model that says the training mean, or of a forecast that says the last value seen."""
+    """The loss of a model that predicts the training mean, or of a forecast that predicts the last value seen."""
     view, random = lesson.data, np.random.default_rng(0)
     losses = []
     for track in view.cells.of(lesson.splits.train):

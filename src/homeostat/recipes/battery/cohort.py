@@ -1,4 +1,4 @@
-"""What does every battery data set become? Cells with their own times, a target and inputs per step."""
+"""The form of every battery data set: cells with their own times, a target and inputs per step."""
 
 from __future__ import annotations
 
@@ -48,14 +48,13 @@ class Cohort:
                 writer.ragged(name, Ragged(values, offsets), missing_allowed=True)
             else:
                 writer.array(name, values, missing_allowed=True)
-        told = {
-            "source": self.source,
-            "time_unit": self.time_unit,
-            "target_name": self.target_name,
-            "input_names": list(self.input_names),
+        writer.meta.update(
+            source=self.source,
+            time_unit=self.time_unit,
+            target_name=self.target_name,
+            input_names=list(self.input_names),
             **self.meta,
-        }
-        writer.meta.update(told)
+        )
         for what, number in self.counts.items():
             writer.count(what, number)
 

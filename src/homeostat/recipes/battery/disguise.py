@@ -1,4 +1,4 @@
-"""Is an input the target under another name, such as the duration of a complete discharge?
+"""Finds inputs that are the target under another name, such as the duration of a complete discharge.
 
 Rank agreement alone cannot tell: time itself orders a cell's fade as well as capacity does. A disguise also
 follows the target's small ups and downs, so what is left after interpolating between the neighbours in time
@@ -44,7 +44,7 @@ class Flag:
 
 def flags(cohort: Cohort) -> tuple[Flag, ...]:
     """One flag per input that gives the target away in a quarter of the cells or more."""
-    found = []
+    flagged = []
     ends = np.cumsum(cohort.steps)
     spans = [slice(end - steps, end) for end, steps in zip(ends, cohort.steps, strict=True)]
     for column, name in enumerate(cohort.input_names):
@@ -54,7 +54,7 @@ def flags(cohort: Cohort) -> tuple[Flag, ...]:
         estimable = [value for value in judged if value is not None]
         disguised = [value for value in estimable if value > LEVELS]
         if disguised and len(disguised) >= SHARE_OF_CELLS * len(estimable):
-            found.append(
+            flagged.append(
                 Flag(
                     name=name,
                     target=cohort.target_name,
@@ -63,7 +63,7 @@ def flags(cohort: Cohort) -> tuple[Flag, ...]:
                     rank_correlation=float(np.median(disguised)),
                 )
             )
-    return tuple(found)
+    return tuple(flagged)
 
 
 def judge(values: Array, target: Array, time: Array) -> float | None:

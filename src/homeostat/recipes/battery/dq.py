@@ -31,11 +31,14 @@ def features(store: Store) -> dict[str, Array]:
             f"The discharge curves end at cycle {cycles[-1]}; cycle life needs them until {LATE}."
         )
     late = curve_at(curves, cycles, LATE)
-    found = dict(zip(MOMENTS, moments(late - curve_at(curves, cycles, EARLY)), strict=True))
+    columns = dict(zip(MOMENTS, moments(late - curve_at(curves, cycles, EARLY)), strict=True))
     for early in EARLIER:
         change = late - curve_at(curves, cycles, early)
-        found |= {f"log_var_{early}": _log(change.var(axis=1)), f"log_min_{early}": _log(change.min(axis=1))}
-    return found | dict(zip(CAPACITY, course(store), strict=True))
+        columns |= {
+            f"log_var_{early}": _log(change.var(axis=1)),
+            f"log_min_{early}": _log(change.min(axis=1)),
+        }
+    return columns | dict(zip(CAPACITY, course(store), strict=True))
 
 
 def curve_at(curves: Array, cycles: Array, cycle: int) -> Array:

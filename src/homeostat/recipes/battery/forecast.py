@@ -73,7 +73,7 @@ def methods(config: Config, view: View) -> list[Method[View]]:
     return [
         learn.network(config, LATENT_ODE, view),
         yardsticks.rule(yardsticks.LAST_VALUE, lambda train: yardsticks.last_seen),
-        yardsticks.rule(yardsticks.LINEAR_FADE, lambda train: yardsticks.own_lines),
+        yardsticks.rule(yardsticks.LINEAR_FADE, lambda train: yardsticks.own_line),
         *([lstm, yardsticks.trees(ten_cuts, tree_inputs)] if config.yardsticks else []),
     ]
 
@@ -154,7 +154,7 @@ def answer_thinly(view: View, ids: Sequence[str], model: Outputs) -> Array:
 
 
 def tree_inputs(track: Track) -> Array:
-    """What was seen, in numbers, and how far ahead each step lies, (T, 8 + inputs beside health)."""
+    """Numbers of what was seen, and how far ahead each step lies, (T, 8 + inputs beside health)."""
     seen = track.seen
     time, health = track.time[seen], track.target[seen]
     late = slice(-max(3, len(time) // 3), None)

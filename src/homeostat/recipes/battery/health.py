@@ -58,7 +58,7 @@ def methods(config: Config, view: View) -> list[Method[View]]:
 
 
 def window(length: int) -> Draw:
-    """Draws `length` consecutive steps; a shorter track is taken whole."""
+    """Draw `length` consecutive steps; a shorter track is taken whole."""
 
     def draw(track: Track, random: np.random.Generator) -> Track:
         start = int(random.integers(max(1, len(track) - length + 1)))

@@ -27,7 +27,7 @@ PARTS = {"train": "train", "test": "test", "test1": "test", "primary": "test"}
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """What a store holds, as tracks."""
+    """The cells of a store, as tracks."""
 
     tracks: tuple[Track, ...]
     names: tuple[str, ...]

@@ -13,12 +13,12 @@ from homeostat.data.batches import Batches, Indices
 from homeostat.data.ragged import Array
 from homeostat.engine.device import move
 from homeostat.evaluate.predictions import Split
-from homeostat.methods.method import Lesson, Method
+from homeostat.methods.method import Average, Lesson, Method
 from homeostat.methods.network import network as network_method
 from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.model import NeuralODEModel
-from homeostat.recipes.battery.scaled import LATENT_ODE, NETWORKS, Scale, Scaled
+from homeostat.recipes.battery.scaled import LATENT_ODE, Scale, Scaled, build
 from homeostat.recipes.battery.track import Batch, Track, batch_of
 from homeostat.recipes.battery.view import Outputs, View
 from homeostat.task.randomness import address, seeded
@@ -36,6 +36,7 @@ def network(
     form: View,
     *,
     answer: Callable[[View, Sequence[str], Outputs], Array] = View.answer,
+    average: Average = "outputs",
 ) -> Method[View]:
     """A network of this kind, for inputs as in `form`; `answer` brings its outputs into the rows of the table."""
     parts: tuple[Split, ...] = ("valid", "test") if kind == LATENT_ODE else ("test",)
@@ -44,16 +45,17 @@ def network(
         task=lambda lesson: make_task(config, kind, lesson),
         settings=lambda lesson, _: replace(config.fit, seed=lesson.seed),
         answer=lambda model, view, ids: answer(view, ids, lambda tracks: predict(model, tracks)),
-        blank=lambda _: build(config, kind, form, seed=0),
+        blank=lambda _: untrained(config, kind, form, seed=0),
+        average=average,
         stream="",  # the kinds meet the same windows
         parts=parts,
     )
 
 
-def build(config: Config, kind: str, view: View, seed: int) -> Scaled:
-    """The untrained network."""
+def untrained(config: Config, kind: str, view: View, seed: int) -> Scaled:
+    """The network before its first step."""
     with seeded(seed, "model"):
-        return NETWORKS[kind](config.model, len(view.cells.names), relative=view.relative, reach=view.reach)
+        return build(kind, config.model, len(view.cells.names), relative=view.relative, reach=view.reach)
 
 
 def scale_of(lesson: Lesson[View]) -> Scale:
@@ -68,7 +70,7 @@ def make_task(config: Config, kind: str, lesson: Lesson[View]) -> Task[Batch]:
     Where no cell can be spared for validation, nothing is chosen but the weights with the lowest training error.
     """
     view, scale = lesson.data, scale_of(lesson)
-    model = build(config, kind, view, lesson.seed).fit_scale(scale)
+    model = untrained(config, kind, view, lesson.seed).fit_scale(scale)
     drawer = Drawer(view, view.cells.of(lesson.splits.train), scale, lesson.seed)
     part = "valid" if lesson.splits.valid else "train"
     judged = [track for tracks in view.shown(lesson.splits.part(part)) for track in tracks]
@@ -96,7 +98,7 @@ def make_task(config: Config, kind: str, lesson: Lesson[View]) -> Task[Batch]:
 
 
 def remedies(network: NeuralODEModel) -> dict[str, Callable[[float], None]]:
-    """What `--heal` may do about a field that becomes stiff, where the solver chooses its own steps."""
+    """Remedies that `--heal` may try on a field that becomes stiff, where the solver chooses its own steps."""
     if not find_solver(network.solver).is_adaptive:
         return {}
 

@@ -22,7 +22,7 @@ from homeostat.recipes.battery import dq, learn, yardsticks
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.inputs import Cells
 from homeostat.recipes.battery.line import Line, mean_life
-from homeostat.recipes.battery.scaled import LATENT_ODE, LSTM
+from homeostat.recipes.battery.scaled import NETWORKS
 from homeostat.recipes.battery.track import Track, whole
 from homeostat.recipes.battery.view import Outputs, View
 from homeostat.run import Run
@@ -39,7 +39,7 @@ STRIDE, FIRST = 4, 16
 
 
 def has_lives(store: Store) -> bool:
-    """Whether these are data of this task."""
+    """Say whether these are data of this task."""
     return "cycle_life" in store and "qv_ah" in store
 
 
@@ -84,7 +84,7 @@ def methods(config: Config, view: View) -> list[Method[View]]:
         answer=lambda margins, _: np.asarray(10**margins),
         parts=("test",),
     )
-    networks = [learn.network(config, kind, view, answer=last_step) for kind in (LATENT_ODE, LSTM)]
+    networks = [learn.network(config, kind, view, answer=last_step, average="logs") for kind in NETWORKS]
     return [
         elastic_nets(DISCHARGE_CURVE, FEATURE_SETS, parts=("test", "valid", "train")),
         elastic_nets(VARIANCE, (("log_var",),), parts=("test",)),
@@ -136,12 +136,12 @@ def mean_of_others(lesson: Lesson[View]) -> Callable[[View, Sequence[str]], Arra
 
 
 def last_step(view: View, ids: Sequence[str], model: Outputs) -> Array:
-    """The life that a network says at the last step of each cell."""
+    """The life that a network predicts at the last step of each cell."""
     return np.array([10 ** output[-1] for output in model(view.cells.of(ids))])
 
 
 def fade_lives(store: Store) -> Array:
-    """Where the line through the second half of the cycles reaches the end of life."""
+    """The cycles at which the line through the second half of the cycles reaches the end of life."""
     limit = END_OF_LIFE * float(store.meta["rated_ah"])
     lives = []
     for cycle, capacity in zip(*dq.capacities(store), strict=True):

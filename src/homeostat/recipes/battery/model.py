@@ -21,13 +21,13 @@ from homeostat.ode.solver import find_solver
 
 # Padding and discharges of the same moment have no duration, but a solver needs one; the state hardly moves.
 SHORTEST = 1e-4
-# Steps of a fixed-step method in scaled time, unless told otherwise.
+# Steps of a fixed-step method in scaled time, unless another is chosen.
 STEP_SIZE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """What a network says about each step, and what the solver did for it."""
+    """The output of a network at each step, and the work of the solver for it."""
 
     output: Tensor
     """(B, T), in units of the scaled target; filler where not valid."""
@@ -151,11 +151,11 @@ class NeuralODEModel(nn.Module):
         return Trace(output=self.decoder(walked)[..., 0], solver_steps=steps, evaluations=evaluations)
 
     def _walk(
-        self, told: Tensor, gaps: Tensor, seen: Tensor, valid: Tensor, last: Tensor
+        self, encoded: Tensor, gaps: Tensor, seen: Tensor, valid: Tensor, last: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States (B, T, L) up to each track's last observation; what follows is filler."""
-        z, started = torch.zeros_like(told[:, 0]), torch.zeros_like(seen[:, 0])
-        steps = evaluations = torch.zeros(len(told), device=told.device)
+        z, started = torch.zeros_like(encoded[:, 0]), torch.zeros_like(seen[:, 0])
+        steps = evaluations = torch.zeros(len(encoded), device=encoded.device)
         states = []
         for k in range(int(last.max()) + 1):
             if k:
@@ -166,10 +166,10 @@ class NeuralODEModel(nn.Module):
                     steps + moves * _steps(solved),
                     evaluations + moves * solved.stats.evaluations,
                 )
-            z = self._correct(z, told[:, k], started, seen[:, k])
+            z = self._correct(z, encoded[:, k], started, seen[:, k])
             started = started | seen[:, k]
             states.append(z)
-        states += [z] * (told.shape[1] - len(states))
+        states += [z] * (encoded.shape[1] - len(states))
         return torch.stack(states, dim=1), steps, evaluations
 
     def _run_ahead(
@@ -193,10 +193,10 @@ class NeuralODEModel(nn.Module):
         filled = wider.scatter(1, into[..., None].expand(-1, -1, latent), solved.ys[:, 1:])
         return filled[:, :steps], solved
 
-    def _correct(self, z: Tensor, told: Tensor, started: Tensor, seen: Tensor) -> Tensor:
-        surprise = told - z
+    def _correct(self, z: Tensor, encoded: Tensor, started: Tensor, seen: Tensor) -> Tensor:
+        surprise = encoded - z
         corrected = z + torch.sigmoid(self.gain(torch.cat([z, surprise], dim=-1))) * surprise
-        corrected = torch.where(started[:, None], corrected, told)
+        corrected = torch.where(started[:, None], corrected, encoded)
         return torch.where(seen[:, None], corrected, z)
 
     def _flow(self, z: Tensor, gaps: Tensor, real: Tensor | None = None) -> Solution:

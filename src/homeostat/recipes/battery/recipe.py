@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from homeostat.audits.base import Case
+from homeostat.audits.case import Case
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.store import Store
 from homeostat.evaluate.predictions import Predictions

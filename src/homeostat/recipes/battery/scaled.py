@@ -16,6 +16,7 @@ from homeostat.recipes.battery.model import NeuralODEModel, Trace
 from homeostat.recipes.battery.track import Batch, Track
 
 LATENT_ODE, LSTM = "latent-ode", "lstm-attention"
+NETWORKS = (LATENT_ODE, LSTM)
 
 
 class Scaled(nn.Module):
@@ -25,7 +26,7 @@ class Scaled(nn.Module):
         super().__init__()
         self.network = network
         self.relative = relative
-        """Outputs are changes since the last step seen, added to the track's base: a forecast starts where it ends."""
+        """Outputs are changes since the last step seen, added to the track's base."""
         self.x_shift: Tensor
         self.x_scale: Tensor
         self.y_shift: Tensor
@@ -79,9 +80,9 @@ def _seen_inputs(tracks: Sequence[Track]) -> Array:
     return np.concatenate([track.inputs[track.seen] for track in tracks])
 
 
-def latent_ode(config: ModelConfig, inputs: int, *, relative: bool, reach: int = 0) -> Scaled:
-    """The model of the recipe; `reach` is the yard-stick's."""
-    network = NeuralODEModel(
+def build(kind: str, config: ModelConfig, inputs: int, *, relative: bool, reach: int) -> Scaled:
+    """The model of the recipe, or the yard-stick with about as many parameters, which looks `reach` steps back."""
+    ode = NeuralODEModel(
         inputs,
         config.latent_dim,
         config.hidden_dim,
@@ -91,15 +92,7 @@ def latent_ode(config: ModelConfig, inputs: int, *, relative: bool, reach: int =
         step_size=config.step_size,
         use_adjoint=config.use_adjoint,
     )
-    return Scaled(network, inputs, relative=relative)
-
-
-def lstm(config: ModelConfig, inputs: int, *, relative: bool, reach: int) -> Scaled:
-    """The yard-stick, with about as many parameters as the model of the recipe."""
-    budget = sum(
-        parameter.numel() for parameter in latent_ode(config, inputs, relative=relative).parameters()
-    )
+    if kind == LATENT_ODE:
+        return Scaled(ode, inputs, relative=relative)
+    budget = sum(parameter.numel() for parameter in ode.parameters())
     return Scaled(AttentionLSTM(inputs, width_for(budget, inputs), reach=reach), inputs, relative=relative)
-
-
-NETWORKS = {LATENT_ODE: latent_ode, LSTM: lstm}

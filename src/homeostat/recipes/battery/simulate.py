@@ -35,7 +35,7 @@ END_OF_TEST = 0.65
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What a simulated cell is, before any measurement."""
+    """A simulated cell before any measurement."""
 
     name: str
     ambient_c: float
@@ -101,7 +101,7 @@ def rk4(state: Array, step: float, cell: Cell) -> Array:
 
 
 def measure(cell: Cell, state: Array, seed: int) -> pl.DataFrame:
-    """What a battery management system would log: noisy health, resistance, throughput, temperature."""
+    """The log of a battery management system: noisy health, resistance, throughput, temperature."""
     draw = np.random.default_rng(address(seed, "noise", cell.name))
     film, plating = state[:, 0], state[:, 1]
     days = cell.days[: len(state)]

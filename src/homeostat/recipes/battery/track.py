@@ -1,4 +1,4 @@
-"""What does a network see of a cell? A track of observations at the cell's own times; a batch pads tracks.
+"""A track holds the observations of a cell at its own times; a batch pads tracks.
 
 Shapes: B tracks, T steps, F inputs.
 """

@@ -56,7 +56,7 @@ class View:
         return ~track.seen if self.relative else np.ones(len(track), bool)
 
     def answer(self, ids: Sequence[str], model: Outputs) -> Array:
-        """Outputs of a model in the rows and columns of the table. Before its own cut a forecast says its base."""
+        """Outputs of a model in the rows and columns of the table. Before its own cut a forecast holds its base."""
         shown = self.shown(ids)
         return self._table(shown, [model(tracks) for tracks in shown], lambda track: track.base)
 

@@ -1,4 +1,4 @@
-"""What a network must beat: rules that need no training, and gradient-boosted trees on the same inputs."""
+"""Yard-sticks that a network must beat: rules without training, and boosted trees on the same inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from homeostat.errors import DataError
 from homeostat.methods import yardstick
 from homeostat.methods.method import Lesson, Method, Predictor
 from homeostat.recipes.battery.track import Track
-from homeostat.recipes.battery.view import Outputs, View
+from homeostat.recipes.battery.view import View
 from homeostat.run import Run
 
 LAST_VALUE, LINEAR_FADE, TREES = "last-value", "linear-fade", "trees"
@@ -20,22 +20,26 @@ SETTINGS = {"learning_rate": 0.05, "max_depth": 4, "subsample": 0.8, "min_child_
 ROUNDS = 300
 
 
-def rule(name: str, fit: Callable[[Sequence[Track]], Outputs]) -> Method[View]:
+Line = Callable[[Track], Array]
+"""The course of one cell by a rule, (T,)."""
+
+
+def rule(name: str, fit: Callable[[Sequence[Track]], Line]) -> Method[View]:
     """A rule. `fit` reads what it needs off the training tracks."""
 
-    def fitted(lesson: Lesson[View]) -> Callable[[View, Sequence[str]], Array]:
-        model = fit(lesson.data.cells.of(lesson.splits.train))
-        return lambda view, ids: view.answer(ids, model)
+    def fit_answer(lesson: Lesson[View]) -> Callable[[View, Sequence[str]], Array]:
+        line = fit(lesson.data.cells.of(lesson.splits.train))
+        return lambda view, ids: view.answer(ids, lambda tracks: [line(track) for track in tracks])
 
-    return yardstick.rule(name, fitted, parts=("test",))
-
-
-def carried(tracks: Sequence[Track]) -> list[Array]:
-    """The last value of cells whose health is never measured again: their first one. Knows that one capacity."""
-    return [np.full(len(track), first_value(track)[1]) for track in tracks]
+    return yardstick.rule(name, fit_answer, parts=("test",))
 
 
-def fade_of_others(train: Sequence[Track]) -> Outputs:
+def carried(track: Track) -> Array:
+    """The last value of a cell whose health is never measured again: its first one. Knows that one capacity."""
+    return np.full(len(track), first_value(track)[1])
+
+
+def fade_of_others(train: Sequence[Track]) -> Line:
     """From a cell's first value down the mean line of the training cells. Knows one capacity."""
     known = [(track.time[track.scored], track.target[track.scored]) for track in train]
     mean = np.mean([slope(time, value) for time, value in known if len(time) > 1])
@@ -44,21 +48,16 @@ def fade_of_others(train: Sequence[Track]) -> Outputs:
         start, value = first_value(track)
         return np.asarray(value + mean * (track.time - start))
 
-    return lambda tracks: [fade(track) for track in tracks]
+    return fade
 
 
-def last_seen(tracks: Sequence[Track]) -> list[Array]:
-    """The last value that was seen of each cell."""
-    return [np.full(len(track), track.base) for track in tracks]
-
-
-def own_lines(tracks: Sequence[Track]) -> list[Array]:
-    """The line through what was seen of each cell itself, carried on."""
-    return [own_line(track) for track in tracks]
+def last_seen(track: Track) -> Array:
+    """The last value that was seen of a cell."""
+    return np.full(len(track), track.base)
 
 
 def own_line(track: Track) -> Array:
-    """The line through what was seen of a cell."""
+    """The line through what was seen of the cell itself, carried on."""
     seen = track.seen & np.isfinite(track.target)
     rate = slope(track.time[seen], track.target[seen]) if seen.sum() > 1 else 0.0
     return np.asarray(track.target[seen].mean() + rate * (track.time - track.time[seen].mean()))

@@ -1,12 +1,19 @@
-"""The first network of the first split, with its volumes, loss and donors, for audits to try their laws on."""
+"""The first network of the first split with its volumes, loss and donors, for audits to try their laws on."""
 
 from __future__ import annotations
 
 import numpy as np
 from torch import Tensor, nn
 
-from homeostat.audits.base import Case, Fitted
-from homeostat.audits.start_loss import implied
+from homeostat.audits.case import Absent, Case
+from homeostat.audits.given import Configuration, Folder, Splitting, Trial
+from homeostat.audits.inputs import Inputs
+from homeostat.audits.leakage import Contents
+from homeostat.audits.normaliser import Normaliser
+from homeostat.audits.provenance import Fitted
+from homeostat.audits.selection import Selection
+from homeostat.audits.start_loss import Prior, implied
+from homeostat.audits.support import ScoredLabels, TrainingLabels
 from homeostat.config import to_plain
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
@@ -25,36 +32,35 @@ def case(config: Config, run: Run, store: Store) -> Case:
     rows = volumes.of(splits)
     task = learn.make_task(config, rows, config.fit.seed)
     place = {identity: row for row, identity in enumerate(volumes.ids)}
-    labels = {
-        part: label(store, volumes.rows(ids)) for part in ("valid", "test") if (ids := splits.part(part))
-    }
+    scored = [
+        ScoredLabels(split=part, targets=label(store, volumes.rows(ids)))
+        for part in ("valid", "test")
+        if (ids := splits.part(part))
+    ]
+    # Of the rows as they are shown: balanced, the rarer class comes round again.
+    prior = implied(label(store, learn.places(config, rows)), "binary")
+    batches = task.batches
+    trial = Trial(
+        model=task.model, batch=batches.gather, count=batches.count, loss=task.loss, predict=probability
+    )
     return Case(
-        name="cell network",
-        model=task.model,
-        batch=task.batches.gather,
-        count=task.batches.count,
-        loss=task.loss,
-        inputs=("volume",),
-        predict=probability,
-        augment=task.batches.augment,
-        # Of the rows as they are shown: balanced, the rarer class comes round again.
-        start=implied(label(store, learn.places(config, rows)), "binary"),
-        start_term="bce",
-        targets=label(store, rows.train),
-        labels=labels,
-        splits=splits,
-        subjects=dict(zip(volumes.ids, volumes.groups, strict=True)),
-        content=lambda identity: np.asarray(store["voxels"][place[identity]]).tobytes(),
-        fitted=tuple(fitted(config, store)),
-        config=to_plain(config),
-        select=task.select,
-        best=checkup.put_aside(task, config.fit),
-        mechanisms=("balance",) if config.balance else (),
-        run=run,
-        untried={
-            "near_duplicates": "volumes of one kind look alike; identical ones are looked for",
-            "normaliser": "the encoding is made of constants and of each volume's own brightness",
-        },
+        "cell network",
+        (
+            trial,
+            Inputs(("volume",)),
+            *checkup.augmentation_of(task),
+            Prior(loss=prior, term="bce"),
+            TrainingLabels(label(store, rows.train)),
+            *scored,
+            Splitting(splits=splits, subjects=dict(zip(volumes.ids, volumes.groups, strict=True))),
+            Contents(lambda identity: np.asarray(store["voxels"][place[identity]]).tobytes()),
+            Absent(Normaliser, "the encoding is made of constants and of each volume's own brightness"),
+            *fitted(config, store),
+            Configuration(to_plain(config)),
+            Selection(task.select),
+            checkup.put_aside(task, config.fit),
+            Folder(run),
+        ),
     )
 
 
@@ -64,11 +70,11 @@ def label(store: Store, rows: Array) -> Array:
 
 
 def fitted(config: Config, store: Store) -> list[Fitted]:
-    """What is read off the training part besides the weights."""
-    found = [Fitted(name="prior that outputs are corrected from", fitted_on="train")]
+    """Return what is read off the training part besides the weights."""
+    values = [Fitted(name="prior that outputs are corrected from", fitted_on="train")]
     if store.meta["kind"] == "photons" and config.augment.equalise:
-        found.append(Fitted(name="brightness that stacks are equalised to", fitted_on="train"))
-    return found
+        values.append(Fitted(name="brightness that stacks are equalised to", fitted_on="train"))
+    return values
 
 
 def probability(model: nn.Module, batch: Batch) -> Tensor:

@@ -34,7 +34,7 @@ class Preparation:
                 raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
 
 
-def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # noqa: B008  # frozen
+def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # frozen
     """Describe the store of the format that is asked for, or of the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
     shared: list[Code] = [volumes, ragged]

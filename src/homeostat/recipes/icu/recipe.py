@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from homeostat.audits.base import Case
+from homeostat.audits.case import Case
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store

@@ -9,10 +9,9 @@ import pytest
 
 from homeostat.errors import DataError
 from homeostat.evaluate.predictions import read
-from homeostat.recipes.battery import health
 from homeostat.recipes.battery.config import smoke
-from homeostat.recipes.battery.prepare import prepare
 from homeostat.recipes.battery.readers import lgm50t
+from homeostat.recipes.battery.recipe import recipe
 
 CELSIUS = {"A": 10, "B": 10, "C": 10, "D": 25, "E": 25, "F": 40, "G": 40, "H": 40}
 
@@ -121,6 +120,5 @@ def test_rows_without_capacity_are_counted(tmp_path):
 def test_the_recipe_learns_from_it(folder, new_run, tmp_path):
     config = replace(smoke(), cells=("5-A", "5-D", "5-F"), yardsticks=False)
     run = new_run(tmp_path / "run", config)
-    with run.active():
-        health.train(config, run, prepare(folder, tmp_path / "stores"))
+    recipe.train(config, run, recipe.prepare(config, folder, tmp_path / "stores"))
     assert set(read(run.predictions / "test.parquet").subjects) == set(config.cells)

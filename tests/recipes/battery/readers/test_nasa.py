@@ -39,8 +39,8 @@ def test_health_is_capacity_by_rated_capacity_of_the_same_discharge(cohort, summ
 
 
 def test_each_discharge_without_a_target_has_a_reason_that_is_counted(cohort):
-    told = sum(number for what, number in cohort.counts.items() if what.startswith("discharges kept"))
-    assert told == (cohort.arrays["status"] > 0).sum() == np.isnan(cohort.target).sum() == 261
+    kept = sum(number for what, number in cohort.counts.items() if what.startswith("discharges kept"))
+    assert kept == (cohort.arrays["status"] > 0).sum() == np.isnan(cohort.target).sum() == 261
     first = np.r_[0, np.cumsum(cohort.steps)[:-1]]
     broken = {
         cell for cell, row in zip(cohort.cells, first, strict=True) if cohort.arrays["status"][row] == 4

@@ -100,9 +100,9 @@ def read_cell(path: Path) -> pl.DataFrame:
     raw = load(path)
     columns = {"test": pl.Series(np.arange(len(raw), dtype=np.float64))}
     for name, quantity in QUANTITIES.items():
-        found = convert(raw, quantity, path)
-        if found is not None:
-            columns[name] = found
+        column = convert(raw, quantity, path)
+        if column is not None:
+            columns[name] = column
     modes = {header: number(raw[header]) for header in raw.columns if header.startswith(MODES)}
     frame = pl.DataFrame(columns | modes)
     first = frame["capacity_ah"].drop_nulls()

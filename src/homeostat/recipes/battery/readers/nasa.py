@@ -110,12 +110,12 @@ def judge(health: Array, cell: Array, curve: Array) -> Array:
 
 
 def count_status(status: Array) -> dict[str, int]:
-    told = {}
+    counts = {}
     for code, reason in enumerate(STATUS[1:], start=1):
         number = int((status == code).sum())
         if number:
-            told[f"discharges kept without a target: {reason}"] = number
-    return told
+            counts[f"discharges kept without a target: {reason}"] = number
+    return counts
 
 
 def early_curves(path: Path, frame: pl.DataFrame, *, early_s: float, grid_s: float) -> Array:

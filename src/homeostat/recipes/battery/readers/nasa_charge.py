@@ -1,4 +1,4 @@
-"""How long did the charge before a discharge run at constant current? (B0005, B0006 and B0007 have charge curves.)
+"""The time at constant current of the charge before a discharge. B0005, B0006 and B0007 have charge curves.
 
 The duration is known before the discharge begins. It shrinks with health, because a worn cell reaches its
 upper voltage earlier.

@@ -80,12 +80,12 @@ def read_cells(path: Path) -> Table:
     held = load(path).columns
     optional = [name for name in ("cycle_life", *CLASSIC) if name in held]
     split = [Column(name="split", kind="text")] if "split" in held else []
-    told = read_table(
+    table = read_table(
         path, [Column(name="cell", kind="text"), *split, *(Column(name=n, required=False) for n in optional)]
     )
     absent = [pl.lit(None, pl.Float64).alias(n) for n in ("cycle_life", *CLASSIC) if n not in held]
-    frame = told.frame.with_columns(absent + ([] if split else [pl.lit("").alias("split")]))
-    return Table(frame=frame, counts=told.counts)
+    frame = table.frame.with_columns(absent + ([] if split else [pl.lit("").alias("split")]))
+    return Table(frame=frame, counts=table.counts)
 
 
 def curves(path: Path, names: tuple[str, ...], highest_ah: float) -> tuple[np.ndarray, np.ndarray, int]:

@@ -16,14 +16,14 @@ from homeostat.recipes.battery.cohort import Cohort, check_times, matrix
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """How the columns of a tidy file are called."""
+    """The names of the columns of a tidy file."""
 
     cell: str = "cell"
     """Name of the cell that a row belongs to."""
     time: str = "time"
     """Time of the row, in any one unit; `time_unit` names it in reports."""
     target: str = "soh"
-    """What is predicted. In training a row without it is dropped and counted."""
+    """The column that is predicted. In training a row without it is dropped and counted."""
     features: tuple[str, ...] = ()
     """Inputs. Empty: all other columns."""
     time_unit: str = "days"
@@ -92,10 +92,10 @@ def read(path: Path, columns: Columns, *, needs_target: bool = True) -> Cohort:
 
 
 def check_names(frame: pl.DataFrame, columns: Columns, file: str, *, has_target: bool) -> None:
-    """The columns that a user has to name are there; says by which flag to name them otherwise."""
-    asked = [("cell", columns.cell), ("time", columns.time)]
-    asked += [("target", columns.target)] * has_target + [("features", name) for name in columns.features]
-    for flag, name in asked:
+    """Check that the columns that a user has to name are there, or say by which flag to name them."""
+    needed = [("cell", columns.cell), ("time", columns.time)]
+    needed += [("target", columns.target)] * has_target + [("features", name) for name in columns.features]
+    for flag, name in needed:
         if name not in frame.columns:
             known = did_you_mean(name, frame.columns)
             raise DataError(f"{file} has no column {name!r}.{known} Name the right one with --{flag}.")
@@ -110,5 +110,5 @@ def numeric(frame: pl.DataFrame, named: tuple[str, ...], file: str) -> tuple[tup
         else {}
     )
     text = [name for name, number in counts.items() if not number]
-    told = {f"column of {file} without any number, left out of the inputs: {name}": 1 for name in text}
-    return tuple(name for name, number in counts.items() if number), told
+    dropped = {f"column of {file} without any number, left out of the inputs: {name}": 1 for name in text}
+    return tuple(name for name, number in counts.items() if number), dropped
