@@ -125,9 +125,9 @@ def written(folder: Path, seed: int = 0, **made_with: object) -> Run:
     return run
 
 
-def test_a_run_of_ones_own_is_evaluated_reported_and_exported(homeostat_: object, tmp_path: Path) -> None:
+def test_a_run_of_ones_own_is_evaluated_reported_and_exported(command_line: object, tmp_path: Path) -> None:
     run = written(tmp_path / "mine")
-    command = homeostat_
+    command = command_line
     for words in (
         ("evaluate", run.folder),
         ("report", run.folder),
@@ -141,7 +141,7 @@ def test_a_run_of_ones_own_is_evaluated_reported_and_exported(homeostat_: object
 
 
 @pytest.fixture
-def homeostat_(request: pytest.FixtureRequest) -> object:
+def command_line(request: pytest.FixtureRequest) -> object:
     """The command line; here `homeostat` is the package."""
     return request.getfixturevalue("homeostat")
 
@@ -160,20 +160,20 @@ def homeostat_(request: pytest.FixtureRequest) -> object:
     ],
 )
 def test_a_command_that_needs_a_recipe_says_so(
-    homeostat_: object, tmp_path: Path, config: dict[str, object], words: tuple[str, ...], sentence: str
+    command_line: object, tmp_path: Path, config: dict[str, object], words: tuple[str, ...], sentence: str
 ) -> None:
     run = create(tmp_path / "mine", config)
-    code, _, err = homeostat_(words[0], run.folder, *words[1:])  # type: ignore[operator]
+    code, _, err = command_line(words[0], run.folder, *words[1:])  # type: ignore[operator]
     assert (code, sentence in err) == (2, True), err
 
 
-def test_runs_of_ones_own_are_compared(homeostat_: object, tmp_path: Path) -> None:
+def test_runs_of_ones_own_are_compared(command_line: object, tmp_path: Path) -> None:
     one, other = written(tmp_path / "one"), written(tmp_path / "other", seed=1)
-    code, out, err = homeostat_("compare", one.folder, other.folder)  # type: ignore[operator]
+    code, out, err = command_line("compare", one.folder, other.folder)  # type: ignore[operator]
     assert code == 0, err
     assert "one - other" in out
     seeds = [written(tmp_path / f"seed{k}", k, fit=settings(seed=k)) for k in (1, 2)]
-    code, _, err = homeostat_("compare", *(run.folder for run in seeds))  # type: ignore[operator]
+    code, _, err = command_line("compare", *(run.folder for run in seeds))  # type: ignore[operator]
     assert code == 2
     assert "Runs that differ only in their seed are one method" in err
     assert isinstance(homeostat.tables(one).predictions, pl.DataFrame)

@@ -19,10 +19,10 @@ from homeostat.run import Run, create
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    made = create(tmp_path / "a", {"recipe": "", "config": {}})
-    child = made.child("fold1")
-    with made.active(), child.active():
-        made.journal("start", step=0, total=10, steps_per_epoch=5)
+    run = create(tmp_path / "a", {"recipe": "", "config": {}})
+    child = run.child("fold1")
+    with run.active(), child.active():
+        run.journal("start", step=0, total=10, steps_per_epoch=5)
         child.journal("step", step=1, loss=0.5, rows=[3, 4])
         child.journal("step", step=2, loss=math.nan, finite=False)
         child.journal("score", step=5, epoch=1, **{"valid/mse": 2})
@@ -36,8 +36,8 @@ def run(tmp_path: Path) -> Run:
             targets=range(30),
             outputs=[k + shift + k % 3 for k in range(30)],
         )
-        write(table, made.predictions / f"{split}.parquet")
-    return made
+        write(table, run.predictions / f"{split}.parquet")
+    return run
 
 
 def test_the_journal_has_a_row_for_every_event_of_the_run_and_of_those_inside_it(run: Run) -> None:
@@ -81,20 +81,20 @@ def test_scores_are_those_of_metrics_json(run: Run) -> None:
 
 
 def test_a_live_run_is_read_as_far_as_it_is(tmp_path: Path) -> None:
-    made = create(tmp_path / "b", {})
-    assert len(tables(made).journal) == len(tables(made).alarms) == 0
-    with made.active():
-        made.journal("start", step=0)
-        made.flush()
-        assert tables(made).journal["kind"].to_list() == ["start"]
-        assert len(tables(made.folder).alarms) == 0
+    run = create(tmp_path / "b", {})
+    assert len(tables(run).journal) == len(tables(run).alarms) == 0
+    with run.active():
+        run.journal("start", step=0)
+        run.flush()
+        assert tables(run).journal["kind"].to_list() == ["start"]
+        assert len(tables(run.folder).alarms) == 0
 
 
 def test_what_is_not_there_yet_is_told_with_the_way_to_it(tmp_path: Path) -> None:
-    made = create(tmp_path / "b", {})
+    run = create(tmp_path / "b", {})
     with pytest.raises(RunError, match=r"is not evaluated yet\. Call homeostat\.evaluate_run on it"):
-        len(tables(made).scores)
+        len(tables(run).scores)
     with pytest.raises(RunError, match="has no predictions"):
-        len(tables(made).predictions)
+        len(tables(run).predictions)
     with pytest.raises(RunError, match="is not a run: it holds no config.json"):
         tables(tmp_path / "absent")

@@ -70,16 +70,16 @@ def train(
         raise ConfigError(f"data {str(data)!r} does not exist.")
     folder = named(Path("runs"), chosen.name) if run is None else Path(run)
     begun = Run(folder).config_file.exists() and not Run(folder).is_unbegun()
-    made = (
+    trained = (
         training.again(chosen, config, folder)
         if begun
         else training.begin(chosen, config, folder, Path(data), Path(stores))
     )
     if detach:
-        training.detach(made, None)
+        training.detach(trained, None)
     else:
-        training.execute(made)
-    return made
+        training.execute(trained)
+    return trained
 
 
 def changed(config: Any, settings: Mapping[str, Any]) -> Any:
