@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from homeostat.audits.base import Audit, Finding
+    from homeostat.audits.base import Finding, law
     from homeostat.cli.notebook import doctor, evaluate_run, predict, run_at, train
     from homeostat.data import splits
     from homeostat.data.batches import Batches
@@ -57,7 +57,7 @@ _PLACES = {
     "Alarm": "homeostat.guards.base:Alarm",
     "Event": "homeostat.guards.base:Event",
     "every": "homeostat.guards:every",
-    "Audit": "homeostat.audits.base:Audit",
+    "law": "homeostat.audits.base:law",
     "Finding": "homeostat.audits.base:Finding",
     # data and predictions
     "Store": "homeostat.data.store:Store",
@@ -69,7 +69,6 @@ _PLACES = {
 
 __all__ = [
     "Alarm",
-    "Audit",
     "Batches",
     "Blueprint",
     "Event",
@@ -87,6 +86,7 @@ __all__ = [
     "evaluate_run",
     "every",
     "fit",
+    "law",
     "open_run",
     "plot",
     "predict",

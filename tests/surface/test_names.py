@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_names_are_these() -> None:
     assert sorted(homeostat.__all__) == [
-        "Alarm", "Audit", "Batches", "Blueprint", "Event", "Finding", "Group", "Guard", "Loss", "Predictions", "Recipe",
-        "Run", "Settings", "Store", "Task", "doctor", "evaluate_run", "every", "fit", "open_run", "plot", "predict",
-        "run_at", "splits", "tables", "train", "write_predictions",
+        "Alarm", "Batches", "Blueprint", "Event", "Finding", "Group", "Guard", "Loss", "Predictions", "Recipe",
+        "Run", "Settings", "Store", "Task", "doctor", "evaluate_run", "every", "fit", "law", "open_run", "plot",
+        "predict", "run_at", "splits", "tables", "train", "write_predictions",
     ]  # fmt: skip
 
 

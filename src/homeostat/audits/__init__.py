@@ -68,7 +68,9 @@ def own(addresses: Sequence[str]) -> list[Audit]:
     """Return the audits that are named by their address, such as ./my_audit.py:audit."""
     audits: list[Audit] = []
     for address in addresses:
-        audit: Audit = load(address, "an audit: @law(...) above a function (from homeostat import law)", _is_audit)
+        audit: Audit = load(
+            address, "an audit: @law(...) above a function (from homeostat import law)", _is_audit
+        )
         taken = {each.name for each in (*AUDITS, *audits)}
         if audit.name in taken:
             raise ConfigError(
