@@ -40,6 +40,7 @@ def test_the_page_does_what_it_says(notebook: dict[str, Any]) -> None:
     assert len([path for path in Path("runs").iterdir() if path.is_dir()]) == 2
     assert {"value", "low", "high", "n"} <= set(names["scores"].columns)
     assert "<svg" in names["picture"]._repr_html_()
+    assert "done, step" in names["own"]._repr_html_()
     assert {"start", "score", "epoch"} <= set(names["journal"]["kind"])
     assert len(names["new"]) > 0
     # The model has learnt: it beats the best constant, which stands beside its error.

@@ -19,7 +19,7 @@ from homeostat.errors import ConfigError, RunError, did_you_mean
 from homeostat.evaluate.tables import tables
 from homeostat.files import write_json
 from homeostat.recipes import find
-from homeostat.run import Run, create, named, open_run
+from homeostat.run import Run, create, is_unbegun, named, open_run
 
 
 def run_at(folder: Path | str, **settings: Any) -> Run:
@@ -69,7 +69,7 @@ def train(
     if not Path(data).exists():
         raise ConfigError(f"data {str(data)!r} does not exist.")
     folder = named(Path("runs"), chosen.name) if run is None else Path(run)
-    begun = Run(folder).config_file.exists() and not Run(folder).is_unbegun()
+    begun = Run(folder).config_file.exists() and not is_unbegun(Run(folder))
     trained = (
         training.again(chosen, config, folder)
         if begun

@@ -13,6 +13,7 @@ from typing import Any
 from homeostat.errors import RunError, unwritable
 from homeostat.files import read_json, write_json
 from homeostat.run import journal
+from homeostat.run.display import Facts, html
 from homeostat.run.life import Life, alive
 from homeostat.run.lock import is_locked
 
@@ -162,3 +163,20 @@ class Run:
     def is_alive(self) -> bool:
         """Say whether some process owns this run."""
         return is_locked(self.journal_file)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {self.status()['state']})"
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook."""
+        config = self.config() if self.config_file.exists() else {}
+        metrics = read_json(self.metrics_file) if self.metrics_file.exists() else {}
+        facts = Facts(
+            folder=str(self.folder),
+            recipe=str(config.get("recipe", "")),
+            status=self.status(),
+            headline=metrics.get("headline"),
+            alarms=[str(event.get("sentence", "")) for event in self.events("alarm")],
+            children={child.name: child.status() for child in self.children()},
+        )
+        return html(facts)
