@@ -88,6 +88,12 @@ class Run:
             return []
         return [self._inside(path.name) for path in sorted(self._children.iterdir()) if path.is_dir()]
 
+    def family(self, name: str = "") -> Iterator[tuple[str, Run]]:
+        """Yield this run, then every run inside it, each with its name from here."""
+        yield name, self
+        for child in self.children():
+            yield from child.family(f"{name}/{child.name}" if name else child.name)
+
     def _inside(self, name: str) -> Run:
         return Run(self._children / name, origin=self._origin / self._children.name / name)
 
