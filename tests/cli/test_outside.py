@@ -241,7 +241,7 @@ def test_a_flag_that_is_given_twice_is_heard_twice(homeostat: Homeostat, raw: Pa
             AUDIT.replace("def mine", "def frozen") + "Thing = frozen",
             "is called 'frozen'",
         ),
-        ("--audit", "def Thing(case): ...", "./my.py:Thing is of type function; expected a law"),
+        ("--audit", "def Thing(case): ...", "./my.py:Thing is of type function; expected an audit"),
         ("--audit", "Thing = 1 / 0", "ZeroDivisionError: division by zero"),
     ],
 )

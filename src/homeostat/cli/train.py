@@ -211,7 +211,7 @@ def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Opti
     with distributed.joined(devices.choose(device)[0]) as world:
         run = world.first_then_others(lambda: make() if world.is_first else open_run(folder))
         if options.detach:
-            _detach(run, options.stop_after, options.jobs)
+            detach(run, options.stop_after, options.jobs)
         elif world.is_first:
             _start(run, budget_s, options.jobs)
         else:
@@ -260,7 +260,7 @@ def _start(run: Run, budget_s: float | None, jobs: int) -> None:
     console.say(f"Done: {run.folder}\nNext: homeostat {then} {run.folder}")
 
 
-def _detach(run: Run, budget: str | None, jobs: int) -> None:
+def detach(run: Run, budget: str | None, jobs: int = 0) -> None:
     """Start `resume` in a new session of the operating system, so that no closing terminal reaches it."""
     if os.name != "posix":
         raise ConfigError(

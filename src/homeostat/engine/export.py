@@ -38,9 +38,9 @@ def export(run: Run) -> list[Path]:
             weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
             path = each.export / "model.safetensors"
             config = run.config()
-            save_file(
-                weights, path, metadata={"recipe": config["recipe"], "config": json.dumps(config["config"])}
-            )
+            # A run that was made from Python has no recipe, and perhaps no settings.
+            about = {"recipe": config.get("recipe", ""), "config": json.dumps(config.get("config", {}))}
+            save_file(weights, path, metadata=about)
             write_json(each.export / "config.json", config)
             written += [path, each.export / "config.json"]
     if not written:
