@@ -7,8 +7,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,12 +22,11 @@ from homeostat.config import differences, to_plain
 from homeostat.engine import device as devices
 from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
-from homeostat.engine.distributed import World
 from homeostat.errors import ConfigError, RunError
 from homeostat.files import write_json
 from homeostat.methods import workers
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, create, find_all, named, open_run
+from homeostat.run import Run, create, find_all, is_unbegun, named, open_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +138,7 @@ def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Pa
     """Make the folder of a run, with everything in it that `resume` needs."""
     digests = code.digests_of(recipe, config)
     config = code.absolute(config)
-    if Run(folder).is_unbegun():
+    if is_unbegun(Run(folder)):
         console.say(f"{folder} failed before its first step; it is started anew.")
     made = create(
         folder,
@@ -226,7 +224,7 @@ def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
     plain = run.config()
     recipe, config = origin.recipe_of(run)
     world = distributed.join(devices.choose(config.fit.device)[0])
-    with interrupt.listening(budget_s), _own_part(run, world) as mine:
+    with interrupt.listening(budget_s), distributed.own_part(run, world) as mine:
         with mine.active():
             for sentence in origin.warn_of_changes(run) if world.is_first else ():
                 mine.journal("code", sentence=sentence)
@@ -247,25 +245,13 @@ def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
             judge.refresh(run)  # afterwards: a report tells how the run ended
 
 
-@contextlib.contextmanager
-def _own_part(run: Run, world: World) -> Iterator[Run]:
-    """The run for the first process. For each of the others a copy: recipes write files, and one writer is enough."""
-    with contextlib.ExitStack() as stack:
-        mine = run
-        if not world.is_first:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="homeostat-process-"))
-            mine = run.shadow(Path(scratch) / run.name)
-        world.wait()  # the first one writes when all have their copy
-        yield mine
-
-
 def _start(run: Run, budget_s: float | None, jobs: int) -> None:
     console.say(f"Run {run.folder}")
     try:
         execute(run, budget_s, jobs)
     except BaseException as error:
         # A note is printed after the error that it belongs to.
-        if isinstance(error, ConfigError) and run.is_unbegun():
+        if isinstance(error, ConfigError) and is_unbegun(run):
             error.add_note(f"Nothing was trained. Start again with other flags; --run {run.folder} is free.")
         else:
             error.add_note(f"Continue it with: homeostat resume {run.folder}")

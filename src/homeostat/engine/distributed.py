@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor, distributed, nn
 from homeostat.data.batches import Indices
 from homeostat.engine import memory
 from homeostat.errors import HomeostatError
+from homeostat.run import Run
 
 T = TypeVar("T")
 
@@ -86,6 +89,17 @@ class World:
         """Go on when all processes are here."""
         if self.size > 1:
             distributed.barrier()
+
+
+@contextmanager
+def own_part(run: Run, world: World) -> Iterator[Run]:
+    """Give the run to the first process, and each of the others a copy that goes: one process writes a folder."""
+    with ExitStack() as stack:
+        if not (world.is_first or run.is_shadow):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="homeostat-process-"))
+            run = run.shadow(Path(folder) / run.name)
+        world.wait()  # the first one writes when all have their copy
+        yield run
 
 
 def is_asked_for() -> bool:

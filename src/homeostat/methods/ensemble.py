@@ -31,7 +31,8 @@ def mean_of(outputs: Sequence[Array], average: str = "outputs") -> Array:
     if average == "logits":
         return probability(np.mean([logit(each) for each in outputs], axis=0))
     if average == "logs":
-        geometric: Array = np.exp(np.mean(np.log(outputs), axis=0))
+        # To base ten the logs of a method that predicts such a log come back without a rounding error.
+        geometric: Array = 10 ** np.mean(np.log10(outputs), axis=0)
         return geometric
     averaged: Array = np.mean(outputs, axis=0)
     return averaged
