@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -31,18 +32,21 @@ def best_weights(run: Run) -> Mapping[str, Tensor]:
 
 def export(run: Run) -> list[Path]:
     """Write export/model.safetensors and export/config.json, for this run and for the runs inside it."""
-    written: list[Path] = []
-    for each in [run, *run.children()]:
-        if each.checkpoints.is_dir():
-            each.export.mkdir(exist_ok=True)
-            weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
-            path = each.export / "model.safetensors"
-            config = run.config()
-            save_file(
-                weights, path, metadata={"recipe": config["recipe"], "config": json.dumps(config["config"])}
-            )
-            write_json(each.export / "config.json", config)
-            written += [path, each.export / "config.json"]
+    written = _exported(run, run.config())
     if not written:
         raise CheckpointError(f"Run {run.name} has no checkpoint yet, so there is nothing to export.")
     return written
+
+
+def _exported(run: Run, config: Mapping[str, Any]) -> list[Path]:
+    written: list[Path] = []
+    if run.checkpoints.is_dir():
+        run.export.mkdir(exist_ok=True)
+        weights = {name: value.contiguous().clone() for name, value in best_weights(run).items()}
+        path = run.export / "model.safetensors"
+        save_file(
+            weights, path, metadata={"recipe": config["recipe"], "config": json.dumps(config["config"])}
+        )
+        write_json(run.export / "config.json", config)
+        written = [path, run.export / "config.json"]
+    return [*written, *(path for child in run.children() for path in _exported(child, config))]
