@@ -27,6 +27,7 @@ def seen(splits: Path) -> frozenset[str]:
 
 def refuse_overlap(p: Predictions, seen_by_other: frozenset[str], other: str) -> None:
     """Refuse a test set whose rows were training or validation rows of the other run."""
+    # splits.json lists rows or subjects, as its recipe splits.
     known = np.array(
         [row in seen_by_other or who in seen_by_other for row, who in zip(p.ids, p.subjects, strict=True)]
     )

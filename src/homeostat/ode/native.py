@@ -18,6 +18,7 @@ from homeostat.ode.solver import Field
 from homeostat.ode.tableau import Tableau
 
 _INT, _DOUBLE, _POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+# The kernel takes tableaus of up to so many stages; dopri8 has thirteen.
 _MAX_STAGES = 16
 
 
