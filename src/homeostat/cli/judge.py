@@ -92,7 +92,7 @@ def refresh(run: Run) -> None:
         evaluate(run)
     if run.report_file.exists():
         report(run)
-    if any(list(each.export.glob("*.safetensors")) for each in [run, *run.children()]):
+    if any(run.folder.rglob(f"{run.export.name}/*.safetensors")):
         export(run)
 
 

@@ -31,15 +31,15 @@ def best_weights(run: Run) -> Mapping[str, Tensor]:
 
 def export(run: Run) -> list[Path]:
     """Write export/model.safetensors and export/config.json, for this run and for the runs inside it."""
+    config = run.config()
+    # A run that was made from Python has no recipe, and perhaps no settings.
+    about = {"recipe": config.get("recipe", ""), "config": json.dumps(config.get("config", {}))}
     written: list[Path] = []
-    for each in [run, *run.children()]:
+    for _, each in run.family():
         if each.checkpoints.is_dir():
             each.export.mkdir(exist_ok=True)
             weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
             path = each.export / "model.safetensors"
-            config = run.config()
-            # A run that was made from Python has no recipe, and perhaps no settings.
-            about = {"recipe": config.get("recipe", ""), "config": json.dumps(config.get("config", {}))}
             save_file(weights, path, metadata=about)
             write_json(each.export / "config.json", config)
             written += [path, each.export / "config.json"]
