@@ -157,14 +157,22 @@ def command_line(request: pytest.FixtureRequest) -> object:
         (("evaluate",), "has no predictions: its state is new. Write them into"),
         (("predict", "--data", ".", "--out", "new.csv"), "was made from Python, without a recipe"),
         (("export",), "has no checkpoint yet, so there is nothing to export."),
+        (("compare", "{other}"), "does not exist. A run writes its predictions at its end"),
     ],
 )
 def test_a_command_that_needs_a_recipe_says_so(
     command_line: object, tmp_path: Path, config: dict[str, object], words: tuple[str, ...], sentence: str
 ) -> None:
     run = create(tmp_path / "mine", config)
-    code, _, err = command_line(words[0], run.folder, *words[1:])  # type: ignore[operator]
-    assert (code, sentence in err) == (2, True), err
+    other = create(tmp_path / "other", config)
+    given = [str(run.folder), *(word.format(other=other.folder) for word in words[1:])]
+    code, _, err = command_line(words[0], *given)  # type: ignore[operator]
+    assert (code > 0, sentence in err) == (True, True), err
+
+
+def test_status_says_how_a_run_of_ones_own_goes_on(command_line: object, tmp_path: Path) -> None:
+    code, out, _ = command_line("status", create(tmp_path / "mine", {"recipe": ""}).folder)  # type: ignore[operator]
+    assert (code, "Next: run the Python code again that made it" in out) == (0, True)
 
 
 def test_runs_of_ones_own_are_compared(command_line: object, tmp_path: Path) -> None:
