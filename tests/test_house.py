@@ -39,6 +39,7 @@ PLAIN = (
         "adapters",
         "report",
     ),
+    *("engine", "task", "guards", "audits", "planted", "resume", "faults"),
     *("cli/__init__", "cli/environment", "cli/follow", "cli/verify"),
 )
 RIDDLES = ("Of ", "What ")

@@ -18,7 +18,7 @@ import homeostat
 from homeostat import console
 from homeostat.cli import code, flags, judge, origin
 from homeostat.cli.environment import environment
-from homeostat.config import differences, to_plain
+from homeostat.config import changed_keys, to_plain
 from homeostat.engine import device as devices
 from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
@@ -114,7 +114,7 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
     continued = open_run(folder)
     if continued.is_alive():
         raise RunError(f"{folder} is running. Follow it with `homeostat logs -f {folder}`.")
-    changed = differences(continued.config()["config"], to_plain(code.absolute(config)))
+    changed = changed_keys(continued.config()["config"], to_plain(code.absolute(config)))
     foreign = [line for line in changed if not line.startswith("fit.epochs:")]
     if foreign:
         raise ConfigError(
@@ -167,7 +167,7 @@ def extend(run: Run, epochs: int) -> None:
     plain = run.config()
     _, config = origin.recipe_of(run)
     longer = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=epochs))
-    changed = differences(plain["config"], to_plain(longer))
+    changed = changed_keys(plain["config"], to_plain(longer))
     if not changed:
         console.say(f"{run.folder} has {epochs} epochs already.")
     write_json(run.config_file, {**plain, "config": to_plain(longer)})

@@ -1,4 +1,4 @@
-"""How do the best weights leave the run? As safetensors, with the configuration that rebuilds the model."""
+"""The best weights leave a run as safetensors, with the configuration that rebuilds the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from homeostat.run import Run
 
 
 def best_weights(run: Run) -> Mapping[str, Tensor]:
-    """The weights with the best score, from the newest intact checkpoint of a run."""
+    """Return the weights with the best score, from the newest intact checkpoint of a run."""
     for path in reversed(checkpoint.ring(run.checkpoints)):
         if checkpoint.is_intact(path):
             best = checkpoint.read(path)["state"]["best"]
