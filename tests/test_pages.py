@@ -13,6 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from homeostat import cli
+from homeostat.cli.flags import ALSO_CALLED
 from homeostat.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +101,7 @@ def test_commands_and_their_flags_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_flags_that_stand_alone_exist(name: str) -> None:
-    known = set(FOREIGN_FLAGS).union(
+    known = {*FOREIGN_FLAGS, *ALSO_CALLED}.union(
         *(flags_of(command, recipe) for command in cli.COMMANDS for recipe in RECIPES)
     )
     alone = {

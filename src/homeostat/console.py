@@ -46,6 +46,7 @@ def fail(text: str) -> None:
 @contextmanager
 def listening() -> Iterator[None]:
     """Show the notes of layers that may not print themselves: a choice and its reason."""
+    # The library only logs; a program that imports it decides what to show. The command line shows all of it.
     logger, handler = logging.getLogger("homeostat"), logging.StreamHandler(sys.stderr)
     level = logger.level
     logger.addHandler(handler)

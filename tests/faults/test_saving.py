@@ -20,14 +20,13 @@ from torch import nn
 
 from curve import SETTINGS, Pairs, make_task, model, pairs, squared_error
 from disk import files_at_most
-from homeostat import run as runs
 from homeostat.engine import checkpoint
 from homeostat.engine.fit import fit
 from homeostat.engine.saver import SaveConfig
 from homeostat.engine.state import differences
 from homeostat.errors import CheckpointError, Interrupted, OutOfResources, RunError
 from homeostat.files import half_written
-from homeostat.run import Run, create
+from homeostat.run import Run, create, life
 from homeostat.task.task import Loss
 
 pytestmark = pytest.mark.faults
@@ -76,9 +75,9 @@ def test_the_newest_intact_checkpoint_wins_and_the_fall_back_is_announced(
     newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
     capfd.readouterr()
     state = fit(make_task(), SAVING, run)
-    told = "step-000013.ckpt.damaged does not match its checksum; used step-000010.ckpt"
-    assert next(run.events("fallback"))["sentence"] == told
-    assert told in capfd.readouterr().err
+    sentence = "step-000013.ckpt.damaged does not match its checksum; used step-000010.ckpt"
+    assert next(run.events("fallback"))["sentence"] == sentence
+    assert sentence in capfd.readouterr().err
     assert [event["step"] for event in run.events("resume")] == [10]
     assert not differences(expected, state.snapshot())
 
@@ -293,7 +292,7 @@ def test_a_clock_that_jumps_changes_nothing(
             timespec="milliseconds"
         )
 
-    monkeypatch.setattr(runs, "now", jumping)
+    monkeypatch.setattr(life, "now", jumping)
     interrupted_at(run, 13)
     assert not run.is_alive()
     state = fit(make_task(), SAVING, run)

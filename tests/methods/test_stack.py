@@ -16,6 +16,7 @@ from homeostat.data.batches import Batches, Indices
 from homeostat.data.ragged import Array
 from homeostat.data.splits import Splits
 from homeostat.engine import checkpoint
+from homeostat.engine.export import export
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import differences
 from homeostat.errors import ConfigError
@@ -283,6 +284,14 @@ def test_a_trained_stack_answers_the_same_after_it_was_loaded(trained: Run, tmp_
     with place.active():
         predictor = main.train(plan().children[0].lesson, place)
     assert np.array_equal(predictor.answer(new, new.ids), answers.outputs)
+
+
+def test_the_weights_of_every_member_and_fold_are_exported(trained: Run, tmp_path: Path) -> None:
+    moved = Run(shutil.copytree(trained.folder, tmp_path / "moved"))
+    paths = {path.relative_to(moved.folder).as_posix() for path in export(moved) if path.suffix != ".json"}
+    assert paths == {
+        f"children/split.stack.0/children/fold{fold}.net.0/export/model.safetensors" for fold in range(FOLDS)
+    }
 
 
 def test_several_stacks_are_averaged_on_the_scale_of_logits(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A compiled step is the plain step; where there is no compiler the solve is plain and says why."""
+"""A compiled step is the plain step; where there is no compiler, a compiled solve is refused."""
 
 from __future__ import annotations
 
@@ -29,23 +29,26 @@ def test_nothing_is_compiled_unless_it_is_asked_for() -> None:
     assert choose_step("plain", True, "it was asked for") == (iterate, "plain: it was asked for")
 
 
-def test_fixed_steps_are_plain() -> None:
-    step, _ = choose_step("compiled", False, "a reason")
-    assert step is iterate
+def test_fixed_steps_are_not_compiled() -> None:
+    y0, t = torch.randn(2, 3), torch.tensor([0.0, 1.0])
+    with pytest.raises(
+        ValueError, match=r"backend='compiled' cannot solve this: .* steps, and these are fixed\."
+    ):
+        odeint(bent, y0, t, solver="rk4", step_size=0.1, backend="compiled")
 
 
-def test_without_a_compiler_the_step_is_plain_and_says_why(
-    fresh: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_a_compiler_a_compiled_solve_is_refused(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", broken)
     y0, t = torch.randn(2, 3), torch.tensor([0.0, 1.0])
-    solution = odeint(bent, y0, t, backend="compiled")
-    assert "torch.compile does not work on this machine (RuntimeError)" in solution.method
-    assert "falls back to plain steps" in caplog.text
-    assert torch.equal(solution.ys, odeint(bent, y0, t, backend="plain").ys)
+    sentence = (
+        r"torch\.compile does not work on this machine \(RuntimeError: no compiler\)\. Use backend='auto'\."
+    )
+    with pytest.raises(ValueError, match=sentence):
+        odeint(bent, y0, t, backend="compiled")
+    assert odeint(bent, y0, t, backend="auto").require_ok()
 
 
 COMPARISON = """

@@ -58,6 +58,7 @@ class GuardCallback(lightning.Callback):
             self._course.remember(pl_module)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # Lightning clears gradients just before the next backward pass, so those of the last step are still there.
         self._course.moved(pl_module)
         self._course.epoch_ended()
 

@@ -56,6 +56,7 @@ class GuardCallback(TrainerCallback):
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        # Called between the optimiser's step and zero_grad, while the gradients are still there.
         self._course.moved(kwargs["model"])
 
     def on_log(
@@ -68,7 +69,8 @@ class GuardCallback(TrainerCallback):
     ) -> None:
         if logs is None or "loss" not in logs:
             return
-        norm = float(logs.get("grad_norm", self._norm))  # the Trainer logs the norm before its clip
+        # The Trainer clips before on_pre_optimizer_step, but logs the norm before its clip.
+        norm = float(logs.get("grad_norm", self._norm))
         self._course.step = state.global_step - 1
         self._course.stepped(float(logs["loss"]), norm, float(logs.get("learning_rate", 0.0)))
         self._stop_if_halted(control)

@@ -1,4 +1,4 @@
-"""What can be done from the command line? One line per command; each lives in the file named beside it.
+"""List the commands of the command line, one line each with the file that runs it, and run one.
 
 Nothing heavy is imported here, so that `homeostat --help` answers at once.
 """
@@ -13,7 +13,7 @@ import homeostat
 from homeostat import console
 from homeostat.errors import ConfigError, HomeostatError, did_you_mean, exit_code_of
 
-# command -> (module, what it takes, what it does)
+# command -> (module, its arguments, its purpose)
 COMMANDS = {
     "demo": ("demo", "[RECIPE]", "train on a simulated cohort, evaluate, write the report: two minutes"),
     "train": ("train", "RECIPE --data PATH [flags]", "train a recipe; every setting is a flag"),

@@ -1,4 +1,4 @@
-"""What else may a number depend on? Versions, code and machine, as environment.json keeps them."""
+"""Describe versions, code and machine for environment.json: a number may depend on each of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import homeostat
 
 
 def environment() -> dict[str, Any]:
-    """Versions, commit of the code, host and command line."""
+    """Return versions, commit of the code, host and command line."""
     import numpy
     import torch
 
@@ -33,7 +33,7 @@ def environment() -> dict[str, Any]:
 
 
 def _git() -> str | None:
-    """Commit of the code, with a + if it was changed since; None for an installed package."""
+    """Return the commit of the code, with a + if it was changed since; None for an installed package."""
     try:
         where = Path(homeostat.__file__).parent
         answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""What are the runs doing? Everything here is read from plain files; only `stop` sends a signal."""
+"""Show what runs are doing, from plain files alone; only `stop` sends a signal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import tyro
 
 from homeostat import console
 from homeostat.errors import ConfigError, RunError
-from homeostat.run import Run, find_all, open_run
+from homeostat.run import Run, find_all, is_unbegun, open_run
 
 POLL_S = 0.5
-# What is worth a line of its own when a person reads the journal, and in which order.
-_HIDDEN = ("time", "kind", "within", "step", "epoch", "sentence", "traceback")
+COLUMNS = ("run", "state", "step", "left", "score", "heartbeat")
+# `sentence` gives these keys of an event a place of their own; a traceback is for the file, not for a reader.
+_PLACED = ("time", "kind", "within", "step", "epoch", "sentence", "traceback")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class One:
 
 @dataclass(frozen=True, kw_only=True)
 class Logs:
-    """Which journal, and how."""
+    """The journal to print."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
@@ -45,7 +46,7 @@ class Logs:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """Which run, and how long to wait for it."""
+    """The run to stop, and how long to wait for it."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
@@ -55,7 +56,7 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """Which runs."""
+    """The runs to list."""
 
     root: Path = Path("runs")
     """Folder of runs."""
@@ -66,17 +67,17 @@ def run(command: str, words: Sequence[str]) -> None:
     if command == "runs":
         runs(_parse(Runs, words, command, "List runs.").root)
     elif command == "status":
-        status(_found(_parse(One, words, command, "Say where a run stands.").run))
+        status(_open(_parse(One, words, command, "Say where a run stands.").run))
     elif command == "logs":
         options = _parse(Logs, words, command, "Print the journal in words.")
-        logs(_found(options.run), options.follow)
+        logs(_open(options.run), options.follow)
     else:
-        asked = _parse(Stop, words, command, "Ask a live run to save and stop.")
-        stop(open_run(asked.run), asked.wait_s)
+        options = _parse(Stop, words, command, "Ask a live run to save and stop.")
+        stop(open_run(options.run), options.wait_s)
 
 
-def _found(folder: Path) -> Run:
-    """A run, or one inside another: those have no configuration of their own, but can be looked at."""
+def _open(folder: Path) -> Run:
+    """Open a run, or one inside another: those have no configuration of their own, but can be looked at."""
     inner = Run(folder)
     return inner if folder.parent.name == "children" and inner.journal_file.exists() else open_run(folder)
 
@@ -93,39 +94,38 @@ def _parse(kind: type[Any], words: Sequence[str], command: str, summary: str) ->
 
 def runs(root: Path) -> None:
     """List the runs in a folder."""
-    found = find_all(root)
-    if not found:
+    listed = find_all(root)
+    if not listed:
         console.say(f"There are no runs in {root}. Start one: homeostat train RECIPE --data PATH")
         return
-    rows = [_row(run) for run in found]
-    console.table(("run", "state", "step", "left", "score", "heartbeat"), rows)
+    console.table(COLUMNS, [_row(run) for run in listed])
 
 
 def _row(run: Run) -> tuple[str, ...]:
-    """A run that is made of others shows the steps of the one that is at work, or was last."""
-    told = run.status()
-    within = told if "step" in told else _inner(run)
+    """Describe a run in one row; a run that consists of others shows the steps of the one at work, or the last."""
+    facts = run.status()
+    within = facts if "step" in facts else _inner(run)
     eta = within.get("eta_s")
     left = console.duration(eta) if within.get("state") == "running" and eta is not None else ""
     score = "  ".join(f"{name} {console.number(value)}" for name, value in within.get("score", {}).items())
-    return str(run.folder), told["state"], _steps(within), left, score, _age(told.get("heartbeat"))
+    return str(run.folder), facts["state"], _steps(within), left, score, _age(facts.get("heartbeat"))
 
 
 def _inner(run: Run) -> dict[str, Any]:
-    told = [{**child.status(), "within": child.name} for child in run.children()]
-    told.sort(key=lambda child: (child["state"] == "running", child.get("heartbeat", "")))
-    return told[-1] if told else {}
+    children = [{**child.status(), "within": child.name} for child in run.children()]
+    children.sort(key=lambda child: (child["state"] == "running", child.get("heartbeat", "")))
+    return children[-1] if children else {}
 
 
-def _steps(told: dict[str, Any]) -> str:
-    if "step" not in told or "total" not in told:
+def _steps(facts: dict[str, Any]) -> str:
+    if "step" not in facts or "total" not in facts:
         return ""
-    where = f"{told['within']}: " if "within" in told else ""
-    return f"{where}{told['step']} of {told['total']}"
+    where = f"{facts['within']}: " if "within" in facts else ""
+    return f"{where}{facts['step']} of {facts['total']}"
 
 
 def _age(heartbeat: str | None) -> str:
-    """How long ago, for people. A clock that was set back shows as `just now`; nothing is decided by it."""
+    """Say how long ago a heartbeat was. A clock that was set back shows as `just now`; nothing is decided by it."""
     if heartbeat is None:
         return ""
     age = (datetime.now(UTC) - datetime.fromisoformat(heartbeat)).total_seconds()
@@ -134,28 +134,26 @@ def _age(heartbeat: str | None) -> str:
 
 def status(run: Run) -> None:
     """Say where a run and the runs inside it stand."""
-    told = run.status()
-    shown = {"run": str(run.folder), **told, "heartbeat": _age(told.get("heartbeat"))}
+    facts = run.status()
+    shown = {"run": str(run.folder), **facts, "heartbeat": _age(facts.get("heartbeat"))}
     console.table(
         ("status", ""), [(key, _plain(value)) for key, value in shown.items() if value not in (None, "")]
     )
     if run.children():
         console.say()
-        console.table(
-            ("run", "state", "step", "left", "score", "heartbeat"), [_row(child) for child in run.children()]
-        )
+        console.table(COLUMNS, [_row(child) for child in run.children()])
     if not run.config_file.exists():
         return  # a run inside another is continued and scored with that one
-    if told["state"] != "running":
-        console.say(f"\nNext: {_next(run, told)}")
+    if facts["state"] != "running":
+        console.say(f"\nNext: {_next(run, facts)}")
 
 
-def _next(run: Run, told: dict[str, Any]) -> str:
-    if told["state"] == "done":
+def _next(run: Run, facts: dict[str, Any]) -> str:
+    if facts["state"] == "done":
         return f"homeostat {'report' if run.metrics_file.exists() else 'evaluate'} {run.folder}"
-    if told.get("exit_code") == ConfigError.exit_code and run.is_unbegun():
-        made = run.config()
-        words = ["homeostat", "train", made["recipe"], "--data", made["data"], "--run", str(run.folder)]
+    if facts.get("exit_code") == ConfigError.exit_code and is_unbegun(run):
+        origin = run.config()
+        words = ["homeostat", "train", origin["recipe"], "--data", origin["data"], "--run", str(run.folder)]
         return f"{shlex.join(words)}, with other flags: nothing was trained"
     return f"homeostat resume {run.folder}"
 
@@ -165,15 +163,15 @@ def _plain(value: Any) -> str:
 
 
 def logs(run: Run, follow: bool) -> None:
-    """Print the journal of a run, and what comes while it lives."""
+    """Print the journal of a run; with `follow` also the events that come while it lives."""
     for event in _lines(run, follow):
         console.say(sentence(event))
 
 
 def sentence(event: dict[str, Any]) -> str:
-    """One event in words."""
+    """Write one event in words."""
     where = " ".join(f"{name} {event[name]}" for name in ("epoch", "step") if name in event)
-    numbers = [f"{key} {_number(value)}" for key, value in event.items() if key not in _HIDDEN]
+    numbers = [f"{key} {_number(value)}" for key, value in event.items() if key not in _PLACED]
     parts = (
         event.get("time", "")[:19],
         f"{event.get('kind', ''):8}",
@@ -190,25 +188,20 @@ def _number(value: Any) -> str:
 
 
 def _lines(run: Run, follow: bool) -> Iterator[dict[str, Any]]:
-    """Events as they are written, those of the runs inside it too, in the order of their time."""
+    """Yield events as they are written, those of the runs inside it too, in the order of their time."""
     read: dict[str, int] = {}
     while True:
+        # Look before the journals are read: the last events of a run that has just ended are then still yielded.
         is_over = not follow or not run.is_alive()
-        fresh = [event for name, each in _family(run) for event in _fresh(each, name, read)]
+        fresh = [event for name, member in run.family() for event in _fresh(member, name, read)]
         yield from sorted(fresh, key=lambda event: str(event.get("time", "")))
         if is_over:
             return
         time.sleep(POLL_S)
 
 
-def _family(run: Run, name: str = "") -> Iterator[tuple[str, Run]]:
-    yield name, run
-    for child in run.children():
-        yield from _family(child, f"{name}/{child.name}" if name else child.name)
-
-
 def _fresh(run: Run, name: str, read: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """What a journal has gained. A last line without its end is read again when it is whole."""
+    """Yield the events that a journal has gained. A last line without its end is read again when it is whole."""
     if not run.journal_file.exists():
         return
     with run.journal_file.open("rb") as journal:
@@ -226,13 +219,13 @@ def _fresh(run: Run, name: str, read: dict[str, int]) -> Iterator[dict[str, Any]
 
 def stop(run: Run, wait_s: float) -> None:
     """Ask the process of a run to save and stop, and wait until it has."""
-    told = run.status()
+    facts = run.status()
     if not run.is_alive():
-        raise RunError(f"{run.folder} is not running: its state is {told['state']}.")
-    if told.get("host") != socket.gethostname():
-        raise RunError(f"{run.folder} runs on {told.get('host')}; stop it there.")
+        raise RunError(f"{run.folder} is not running: its state is {facts['state']}.")
+    if facts.get("host") != socket.gethostname():
+        raise RunError(f"{run.folder} runs on {facts.get('host')}; stop it there.")
     # The run holds its lock, so the process number in its status is that of a live process.
-    os.kill(int(told["pid"]), signal.SIGTERM)
+    os.kill(int(facts["pid"]), signal.SIGTERM)
     until = time.monotonic() + wait_s
     while run.is_alive():
         if time.monotonic() > until:

@@ -7,8 +7,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,16 +18,15 @@ import homeostat
 from homeostat import console
 from homeostat.cli import children, code, flags, judge, origin
 from homeostat.cli.environment import environment
-from homeostat.config import differences, to_plain
+from homeostat.config import changed_keys, to_plain
 from homeostat.engine import device as devices
 from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
-from homeostat.engine.distributed import World
 from homeostat.errors import ConfigError, RunError
 from homeostat.files import write_json
 from homeostat.methods import workers
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, create, find_all, named, open_run
+from homeostat.run import Run, create, find_all, is_unbegun, named, open_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +123,7 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
     continued = open_run(folder)
     if continued.is_alive():
         raise RunError(f"{folder} is running. Follow it with `homeostat logs -f {folder}`.")
-    changed = differences(continued.config()["config"], to_plain(code.absolute(config)))
+    changed = changed_keys(continued.config()["config"], to_plain(code.absolute(config)))
     foreign = [line for line in changed if not line.startswith("fit.epochs:")]
     if foreign:
         raise ConfigError(
@@ -140,7 +138,7 @@ def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Pa
     """Make the folder of a run, with everything in it that `resume` needs."""
     digests = code.digests_of(recipe, config)
     config = code.absolute(config)
-    if Run(folder).is_unbegun():
+    if is_unbegun(Run(folder)):
         console.say(f"{folder} failed before its first step; it is started anew.")
     made = create(
         folder,
@@ -181,7 +179,7 @@ def extend(run: Run, epochs: int) -> None:
     plain = run.config()
     _, config = origin.recipe_of(run)
     longer = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=epochs))
-    changed = differences(plain["config"], to_plain(longer))
+    changed = changed_keys(plain["config"], to_plain(longer))
     if not changed:
         console.say(f"{run.folder} has {epochs} epochs already.")
     write_json(run.config_file, {**plain, "config": to_plain(longer)})
@@ -213,7 +211,7 @@ def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Opti
     with distributed.joined(devices.choose(device)[0]) as world:
         run = world.first_then_others(lambda: make() if world.is_first else open_run(folder))
         if options.detach:
-            _detach(run, options.stop_after, options.jobs)
+            detach(run, options.stop_after, options.jobs)
         elif world.is_first:
             _start(run, budget_s, options.jobs)
         else:
@@ -226,7 +224,7 @@ def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
     plain = run.config()
     recipe, config = origin.recipe_of(run)
     world = distributed.join(devices.choose(config.fit.device)[0])
-    with interrupt.listening(budget_s), _own_part(run, world) as mine:
+    with interrupt.listening(budget_s), distributed.own_part(run, world) as mine:
         with mine.active():
             for sentence in origin.warn_of_changes(run) if world.is_first else ():
                 mine.journal("code", sentence=sentence)
@@ -247,25 +245,13 @@ def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
             judge.refresh(run)  # afterwards: a report tells how the run ended
 
 
-@contextlib.contextmanager
-def _own_part(run: Run, world: World) -> Iterator[Run]:
-    """The run for the first process. For each of the others a copy: recipes write files, and one writer is enough."""
-    with contextlib.ExitStack() as stack:
-        mine = run
-        if not world.is_first:
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="homeostat-process-"))
-            mine = run.shadow(Path(scratch) / run.name)
-        world.wait()  # the first one writes when all have their copy
-        yield mine
-
-
 def _start(run: Run, budget_s: float | None, jobs: int) -> None:
     console.say(f"Run {run.folder}")
     try:
         execute(run, budget_s, jobs)
     except BaseException as error:
         # A note is printed after the error that it belongs to.
-        if isinstance(error, ConfigError) and run.is_unbegun():
+        if isinstance(error, ConfigError) and is_unbegun(run):
             error.add_note(f"Nothing was trained. Start again with other flags; --run {run.folder} is free.")
         else:
             error.add_note(f"Continue it with: homeostat resume {run.folder}")
@@ -274,7 +260,7 @@ def _start(run: Run, budget_s: float | None, jobs: int) -> None:
     console.say(f"Done: {run.folder}\nNext: homeostat {then} {run.folder}")
 
 
-def _detach(run: Run, budget: str | None, jobs: int) -> None:
+def detach(run: Run, budget: str | None, jobs: int = 0) -> None:
     """Start `resume` in a new session of the operating system, so that no closing terminal reaches it."""
     if os.name != "posix":
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Is a resume exact? Train a run once undisturbed and once under SIGKILL, and compare every bit of their ends."""
+"""Prove that a resume is exact: train once undisturbed and once under SIGKILL, and compare every bit of the ends."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
 
 POLL_S = 0.0005
-# Every so many kills one waits for a checkpoint to be half written.
+# One of so many kills waits until a checkpoint is half written.
 WRITE_EVERY = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verify:
-    """How hard to try."""
+    """Number and kind of kills, and what to train."""
 
     kills: int = 20
     """SIGKILLs at random moments, every third of them while a checkpoint is being written."""
@@ -53,7 +53,7 @@ class Verify:
 
 @dataclass
 class Tally:
-    """What happened so far."""
+    """Counts of kills and runs so far."""
 
     kills: int = 0
     inside_writes: int = 0
@@ -107,7 +107,7 @@ def verify(recipe: Recipe[Any], options: Verify, folder: Path) -> None:
 
 
 def saving_every(config: Any, steps: int) -> Any:
-    """The same configuration with a checkpoint every so many steps, for all fits that it describes."""
+    """Return the configuration with a checkpoint every so many steps, for all fits that it describes."""
     changed = {}
     for part in dataclasses.fields(config):
         value = getattr(config, part.name)
@@ -123,7 +123,7 @@ def _train_under_fire(
 ) -> None:
     """Start the run again and again, kill it after a random while, until it ends or was killed often enough."""
     while True:
-        life = _born(run, log)
+        life = _start(run, log)
         if tally.kills < kills:
             life.wait(dice.uniform(0, 2 * took_s / (kills + 1)))
             if tally.kills % WRITE_EVERY == 0:
@@ -136,8 +136,8 @@ def _train_under_fire(
         tally.inside_writes += _is_writing(run)
 
 
-def _born(run: Run, log: Path) -> Life:
-    """Start a process on the run and wait for its first word."""
+def _start(run: Run, log: Path) -> Life:
+    """Start a process on the run and wait for its first event."""
     before = _journal_size(run)
     life = Life(lambda: train.execute(run), log)
     life.wait_until(lambda: _journal_size(run) > before)
@@ -175,15 +175,15 @@ class Life:
         self.wait_until(lambda: False)
 
     def finish(self) -> None:
-        """Wait for the end; anything but success is an error that shows what the process said last."""
+        """Wait for the end; anything but success is an error that shows the last lines of the process."""
         self.wait_until(lambda: False)
         if self._code:
-            said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
-            raise RunError("A run of verify-resume failed, so nothing is proven:\n" + "\n".join(said))
+            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
+            raise RunError("A run of verify-resume failed, so nothing is proven:\n" + "\n".join(lines))
 
 
 def _live(work: Callable[[], None], log: Path) -> NoReturn:
-    """The forked process: do the work and leave without returning into the parent's program."""
+    """Do the work in the forked process, and leave without returning into the parent's program."""
     code = 1
     try:
         with log.open("ab") as output:
@@ -194,7 +194,7 @@ def _live(work: Callable[[], None], log: Path) -> NoReturn:
     except HomeostatError as error:
         console.fail(str(error))
         code = error.exit_code
-    except BaseException:  # told in the log and by the exit code; there is no caller to raise to
+    except BaseException:  # the log and the exit code show it; there is no caller to raise to
         traceback.print_exc()
         raise
     finally:
@@ -203,18 +203,18 @@ def _live(work: Callable[[], None], log: Path) -> NoReturn:
 
 
 def _compare(whole: Run, killed: Run) -> None:
-    expected, found = _ends(whole), _ends(killed)
-    if list(expected) != list(found):
-        raise RunError(f"The killed run has the parts {list(found)}, the undisturbed one {list(expected)}.")
+    expected, actual = _ends(whole), _ends(killed)
+    if list(expected) != list(actual):
+        raise RunError(f"The killed run has the parts {list(actual)}, the undisturbed one {list(expected)}.")
     for name in expected:
-        unequal = differences(expected[name], found[name])
+        unequal = differences(expected[name], actual[name])
         if unequal:
             listed = "\n".join(unequal[:10])
             raise RunError(f"{killed.folder} ({name}) ends differently in {len(unequal)} places:\n{listed}")
 
 
 def _ends(run: Run) -> dict[str, dict[str, Any]]:
-    """The final State of a run and of all runs inside it, by path."""
+    """Return the final State of a run and of all runs inside it, by path."""
     ends = {}
     for folder in sorted({path.parent for path in run.folder.rglob("step-*.ckpt")}):
         last = checkpoint.ring(folder)[-1]

@@ -98,6 +98,7 @@ def digest_files(paths: Sequence[Path]) -> dict[str, str]:
         return {}
     absolute = [os.path.abspath(path) for path in paths]
     common = os.path.commonpath([os.path.dirname(path) for path in absolute])
+    # The common folder may be the root, which ends in a separator already.
     start = len(common.rstrip(os.sep)) + 1
     return {path[start:].replace(os.sep, "/"): digest_file(path) for path in sorted(absolute)}
 
@@ -120,7 +121,7 @@ def digest_code(unit: Code) -> dict[str, str]:
     return digests
 
 
-def differences(old: Origin, new: Origin) -> list[str]:
+def changes(old: Origin, new: Origin) -> list[str]:
     """One sentence per thing that differs, the likeliest to matter first."""
     sentences = []
     if old.format != new.format:

@@ -17,6 +17,7 @@ def seal(folder: Path) -> None:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     listed = {path.name: [sync(path), digest_file(path)] for path in files}
     (folder / SEAL).write_text(json.dumps(listed, indent=1))
+    # A file that is synced can still lose its name: the folder is another file to the system (fsync(2), Linux).
     sync(folder / SEAL)
     sync_folder(folder)
 

@@ -1,12 +1,14 @@
-"""Who else trains this model? One process per device, started by torchrun; each takes its part of every batch."""
+"""The processes that train one model: one per device, started by torchrun. Each takes its part of every batch."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor, distributed, nn
 from homeostat.data.batches import Indices
 from homeostat.engine import memory
 from homeostat.errors import HomeostatError
+from homeostat.run import Run
 
 T = TypeVar("T")
 
@@ -34,7 +37,7 @@ class World:
         return self.rank == 0
 
     def share(self, rows: Indices) -> Indices:
-        """The rows of a batch that this process computes, in order: together they are the batch. May be none."""
+        """Return the rows of a batch that this process computes, in order: together they are the batch. May be none."""
         if self.size == 1:
             return rows
         parts = memory.cut(rows, self.size)
@@ -53,7 +56,7 @@ class World:
             tensor.copy_(part.view_as(tensor))
 
     def from_first(self, value: T) -> T:
-        """The first process's value, for all: a decision must not hang on the last bit of a sum."""
+        """Return the first process's value, for all: a decision must not hang on the last bit of a sum."""
         if self.size == 1:
             return value
         box = [value]
@@ -61,20 +64,20 @@ class World:
         return box[0]
 
     def first_then_others(self, work: Callable[[], T]) -> T:
-        """Do what must be begun by one process, such as making a folder; an error of the first is that of all."""
+        """Do work that one process must begin, such as making a folder; an error of the first is that of all."""
         if self.size == 1:
             return work()
-        made: list[T] = []
+        results: list[T] = []
         refused: HomeostatError | None = None
         if self.is_first:
             try:
-                made.append(work())
+                results.append(work())
             except HomeostatError as error:
                 refused = error
         refused = self.from_first(refused)
         if refused is not None:
             raise refused
-        return made[0] if made else work()
+        return results[0] if results else work()
 
     def share_statistics(self, model: nn.Module) -> None:
         """Give all the first one's buffers: each has seen only its own part of the batches."""
@@ -86,6 +89,17 @@ class World:
         """Go on when all processes are here."""
         if self.size > 1:
             distributed.barrier()
+
+
+@contextmanager
+def own_part(run: Run, world: World) -> Iterator[Run]:
+    """Give the run to the first process, and each of the others a copy that goes: one process writes a folder."""
+    with ExitStack() as stack:
+        if not (world.is_first or run.is_shadow):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="homeostat-process-"))
+            run = run.shadow(Path(folder) / run.name)
+        world.wait()  # the first one writes when all have their copy
+        yield run
 
 
 def is_asked_for() -> bool:

@@ -1,4 +1,4 @@
-"""What a fit stands on: a device, a plan, the newest state. Afterwards, files are the only trace."""
+"""The ground of a fit: a device, a plan, the newest state. Afterwards, files are the only trace."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
     world = distributed.join(device)
     plan = Plan(settings, len(task.batches), task.direction)
     with ExitStack() as stack:
-        run = run if world.is_first else run.follower()
+        run = stack.enter_context(distributed.own_part(run, world))
         stack.enter_context(run.active())
         stack.enter_context(_solver_errors())
         stack.enter_context(randomness.borrowed(device))
@@ -59,6 +59,8 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
             console.Progress(run.name, plan.total(state), state.step, shown=world.is_first)
         )
         events = Events(run.tensorboard) if settings.tensorboard and world.is_first else None
+        if events is not None:
+            stack.callback(events.close)
         heals = settings.heal and world.size == 1  # several processes explain only
         watch = Watch(run, state, progress, events, settings.journal_every, heals, tuple(task.remedies))
         run.environment(device=str(device), device_reason=why, precision=policy.table(), processes=world.size)

@@ -1,4 +1,4 @@
-"""Can the journal be watched in TensorBoard? Yes, behind a flag, if its package is installed."""
+"""The journal as TensorBoard events: behind a flag, if its package is installed."""
 
 from __future__ import annotations
 
@@ -28,4 +28,5 @@ class Events:
                 self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
+        """Bring the last numbers to the disk and end the writer's thread."""
         self._writer.close()

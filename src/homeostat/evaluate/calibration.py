@@ -16,6 +16,7 @@ from homeostat.evaluate.bootstrap import RESAMPLES, Floats, Interval
 from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.score import Score, too_few
 
+# An expected calibration error depends on its bins; slope and intercept do not.
 BINS = 10
 CLIP = 1e-6
 """Probabilities are clipped here before a logit is taken: a model that says 0 has no slope otherwise."""
@@ -120,6 +121,7 @@ def logistic(
     for _ in range(steps):
         p = special.expit(x @ beta + offset)
         information = (x * (p * (1 - p))[:, None]).T @ x
+        # Separated classes send the coefficients to infinity and the information to zero.
         if np.linalg.cond(information) > 1e12:
             return np.full_like(beta, np.nan), np.full_like(beta, np.nan)
         step = np.linalg.solve(information, x.T @ (truth - p))
@@ -149,6 +151,7 @@ def _member(output: Floats, bins: int) -> NDArray[np.intp]:
 
 def _perfect(output: Floats, indicator: Floats, *, resamples: int, seed: int) -> Floats:
     """Return the ECE of many truths that are drawn from the outputs themselves, as if the model were calibrated."""
+    # Another stream than that of the resamples; blocks of 2^20 numbers hold 8 MB.
     random = np.random.default_rng([seed, 1])
     block = max(1, 2**20 // len(output))
     parts = []

@@ -54,6 +54,7 @@ def auroc(truth: Floats, outputs: Floats, subjects: Labels) -> Areas:
     clusters, n1, n0 = cluster.max() + 1, v10.shape[1], v01.shape[1]
     x, with_positive = _per_cluster(v10 - area[:, None], cluster[truth == 1], clusters)
     y, with_negative = _per_cluster(v01 - area[:, None], cluster[truth == 0], clusters)
+    # Obuchowski 1997: variances of the components of positives and of negatives, and their covariance within subjects.
     s10 = _unbiased(with_positive) * (x @ x.T) / n1**2
     s01 = _unbiased(with_negative) * (y @ y.T) / n0**2
     cross = _unbiased(clusters) * (x @ y.T) / (n1 * n0)

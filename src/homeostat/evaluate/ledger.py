@@ -38,6 +38,7 @@ def record(ledger: Path, p: Predictions, purpose: str, now: Callable[[], str] | 
     rows, content = fingerprints(p)
     read = Read(time=clock(), purpose=purpose, model=p.model, n=len(p), rows=rows, content=content)
     ledger.parent.mkdir(parents=True, exist_ok=True)
+    # One write of one short line at the end of the file: two processes do not tear each other's lines.
     with ledger.open("ab") as file:
         file.write((json.dumps(asdict(read)) + "\n").encode())
         file.flush()

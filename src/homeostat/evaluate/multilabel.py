@@ -70,6 +70,7 @@ def macro_score(p: Predictions, name: str, *, resamples: int, seed: int, level: 
     statistic = macro(p, names, name)
     drawn = bootstrap.resample(p.subjects, {name: statistic}, resamples=resamples, seed=seed)[name]
     value = weighted.value(statistic, len(p))
+    # The rarest target limits how well the bootstrap knows the spread.
     positives = min(int(np.nansum(p.targets[:, p.names.index(target)])) for target in names)
     interval = bootstrap.on_logit_scale(drawn, value, degrees=positives - 1, level=level)
     prevalence = [float(np.nanmean(p.targets[:, p.names.index(target)])) for target in names]

@@ -19,7 +19,8 @@ def seen(splits: Path) -> frozenset[str]:
         return frozenset(map(str, (*ids["train"], *ids["valid"])))
     except FileNotFoundError:
         raise DataError(
-            f"{splits} does not exist: without it nobody knows what the run was trained on."
+            f"{splits} does not exist: without it nobody knows what the run was trained on. "
+            "A run of your own keeps its splits with `parts.save(run.splits_file)`."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{splits} is not a splits file ({error!r}).") from error
@@ -27,6 +28,7 @@ def seen(splits: Path) -> frozenset[str]:
 
 def refuse_overlap(p: Predictions, seen_by_other: frozenset[str], other: str) -> None:
     """Refuse a test set whose rows were training or validation rows of the other run."""
+    # splits.json lists rows or subjects, as its recipe splits.
     known = np.array(
         [row in seen_by_other or who in seen_by_other for row, who in zip(p.ids, p.subjects, strict=True)]
     )

@@ -71,6 +71,7 @@ def summarise(
 
 def of_run(folder: Path, settings: Settings | None = None) -> dict[str, Any]:
     """Summarise a run folder: predictions/{split}.parquet are its own, {split}-{name}.parquet its yard-sticks'."""
+    # A dash after the split begins the name of a yard-stick; out-of-fold has dashes of its own.
     files = sorted(
         Run(folder).predictions.glob("*.parquet"),
         key=lambda path: ("-" in path.stem.replace("out-of-fold", ""), path),

@@ -59,6 +59,7 @@ def operating_points(p: Predictions) -> tuple[Floats, Floats, Floats]:
     last_of_tie = np.append(np.diff(output) != 0, True)
     sensitivity = np.cumsum(truth)[last_of_tie] / truth.sum()
     false_alarms = np.cumsum(1 - truth)[last_of_tie] / (1 - truth).sum()
+    # The next number above the largest output calls nobody.
     nobody = np.nextafter(output[0], np.inf)
     cuts = np.append(nobody, output[last_of_tie])
     return cuts, np.append(0.0, sensitivity), np.append(1.0, 1 - false_alarms)

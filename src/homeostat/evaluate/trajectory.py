@@ -80,7 +80,7 @@ def _rmse(p: Predictions, name: str, *, resamples: int, seed: int, level: float)
         subjects=subjects,
         method="bootstrap, clustered by subject",
         split=p.split,
-        trivial=float(p.truth.std()),
+        trivial=float(p.truth.std()),  # the RMSE of the best constant
         note=interval.note,
         model=p.model,
         target=p.names[0],

@@ -104,6 +104,7 @@ def _march_back(
     if not bool(arrived.any()):
         return [adjoint, grad_t, *gradients]
     states, pulls = _known(march.times, arrived, ys, grad_ys)
+    # The tensor that `stats` holds: the caller sees these counts once the backward pass has run.
     counted = solution.stats.evaluations_backward
     quadrature = sum(map(bool, march.tableau.b)) if parameters else 0
     field = _augmented(f, shape)

@@ -5,25 +5,21 @@ choice that depended on elapsed time would break the promise that a resumed run 
 """
 
 import functools
-import logging
 
 import torch
 from torch import Tensor
 
 from homeostat.ode.march import Iterate, iterate
 
-_LOG = logging.getLogger("homeostat.ode")
-
 
 def choose_step(backend: str, adaptive: bool, why_not_native: str) -> tuple[Iterate, str]:
     """Return the trial step and a sentence on how it runs."""
-    if backend == "compiled" and adaptive:
-        obstacle = compiler_obstacle()
-        if not obstacle:
-            return _compiled(), "compiled: the step goes through torch.compile, as asked"
-        _LOG.warning("backend='compiled' falls back to plain steps: %s", obstacle)
-        return iterate, f"plain: {obstacle}"
-    return iterate, f"plain: {why_not_native}"
+    if backend != "compiled":
+        return iterate, f"plain: {why_not_native}"
+    obstacle = compiler_obstacle() if adaptive else "it compiles adaptive steps, and these are fixed"
+    if obstacle:
+        raise ValueError(f"backend='compiled' cannot solve this: {obstacle}. Use backend='auto'.")
+    return _compiled(), "compiled: the step goes through torch.compile, as asked"
 
 
 @functools.cache
@@ -36,7 +32,8 @@ def compiler_obstacle() -> str:
     try:
         torch.compile(probe)(torch.zeros(2))
     except Exception as error:  # noqa: BLE001  the compiler's failures have no common type
-        return f"torch.compile does not work on this machine ({type(error).__name__})"
+        first = next(iter(str(error).splitlines()), "")
+        return f"torch.compile does not work on this machine ({type(error).__name__}: {first})"
     return ""
 
 

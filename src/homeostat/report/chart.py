@@ -96,6 +96,7 @@ def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, kind: str) -
 
 def points(axes: Axes, x: ArrayLike, y: ArrayLike, kind: str, radius: float = 2.4) -> str:
     """Draw dots as one path: a thousand of them cost no more than a line."""
+    # A stroke of no length (h0) is a dot, because the caps of strokes are round in style.css.
     px, py = axes.px(x), axes.py(y)
     dots = "".join(
         f"M{a:.1f} {b:.1f}h0" for a, b in zip(px, py, strict=True) if np.isfinite(a) and np.isfinite(b)

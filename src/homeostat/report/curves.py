@@ -48,6 +48,7 @@ def _score_names(fits: Sequence[Collected]) -> list[str]:
 def _over(fit: Collected, kind: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (epochs, values); after a resume the replayed steps count once."""
     per_epoch = next((e.get("steps_per_epoch") for e in fit.of("start")), None)
+    # A resume goes back to its checkpoint, so the journal holds some steps twice; the later ones count.
     rows: dict[int, float] = {}
     for event in fit.of(kind):
         value = event.get(name)

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ HEAD += "00:00,ICUType,4\n00:00,Weight,80\n"
 OUTCOMES = "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n"
 
 
-def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
-    return blueprint(raw, options or Preparation()).build(stores)
+def prepare(raw: Path, stores: Path, **options: Any) -> Store:
+    return blueprint(raw, Preparation(**options)).build(stores)
 
 
 def write_stay(folder: Path, record: int, rows: str = "", *, head: str = HEAD) -> Path:
@@ -165,7 +166,7 @@ def test_rows_out_of_order_give_the_same_stay(tmp_path):
 def test_impossible_values_can_be_dropped_instead(tmp_path):
     write_stay(tmp_path / "set-a", 1, "01:00,pH,735\n02:00,pH,7.4\n02:00,Temp,-17.8\n")
     clipped = prepare(tmp_path, tmp_path / "stores")
-    dropped = prepare(tmp_path, tmp_path / "stores", Preparation(impossible="drop"))
+    dropped = prepare(tmp_path, tmp_path / "stores", impossible="drop")
     assert list(observations(clipped, 0).values()) == pytest.approx([8, 25, 7.4])
     assert list(observations(dropped, 0).values()) == pytest.approx([7.4])
     assert "1 values of pH outside 6.5 to 8, dropped" in dropped.report()

@@ -50,18 +50,6 @@ def test_scores_stand_beside_the_yardstick(trained):
     assert {comparison["b"] for comparison in metrics["comparisons"]} == {"xgboost"}
 
 
-def test_a_run_that_is_done_is_not_trained_again(trained, store, monkeypatch):
-    before = predictions.read(trained.predictions / "valid.parquet").outputs
-
-    def refuse(*_):
-        raise AssertionError("a step was taken")
-
-    monkeypatch.setattr(training, "outcome_loss", lambda *_: refuse)
-    monkeypatch.setattr(training, "path_terms", refuse)
-    recipe.train(smoke(), trained, store)
-    assert np.array_equal(before, predictions.read(trained.predictions / "valid.parquet").outputs)
-
-
 def new_stays(folder, path, group="b"):
     """A folder of stays alone, without outcomes."""
     path.mkdir()

@@ -1,6 +1,7 @@
 """Laws of the tidy table: it says the same as the challenge's layout, and contradictions are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,8 +26,8 @@ ROWS = [
 NAMES = ["stay", "subject", "time_h", "variable", "value", "outcome"]
 
 
-def prepare(raw: Path, stores: Path, options: Preparation | None = None) -> Store:
-    return blueprint(raw, options or Preparation()).build(stores)
+def prepare(raw: Path, stores: Path, **options: Any) -> Store:
+    return blueprint(raw, Preparation(**options)).build(stores)
 
 
 def write(folder, rows=ROWS, suffix=".csv"):
@@ -75,7 +76,7 @@ def test_the_same_stays_in_both_layouts_give_the_same_arrays(tmp_path):
             rows.append((path.stem, path.stem, int(hours) + int(minutes) / 60, name, float(value), None))
     series = tuple(name for name in one.meta["variables"] if name != "Weight")
     columns = Columns(static=tuple(one.meta["static_names"]), variables=series)
-    two = prepare(write(tmp_path / "tidy", rows), tmp_path / "stores", Preparation(columns=columns))
+    two = prepare(write(tmp_path / "tidy", rows), tmp_path / "stores", columns=columns)
     names = np.array(two.meta["variables"])[two["variable"]]
     assert (names == np.array(one.meta["variables"])[one["variable"]]).all()
     for name in ("time_h", "step", "value", "static"):
@@ -100,7 +101,7 @@ def test_unusable_rows_are_counted(tmp_path):
 
 def test_variables_can_be_chosen_so_that_a_model_finds_its_own(tmp_path):
     columns = Columns(variables=("Lactate", "HR", "pH"))
-    store = prepare(write(tmp_path / "raw"), tmp_path / "stores", Preparation(columns=columns))
+    store = prepare(write(tmp_path / "raw"), tmp_path / "stores", columns=columns)
     assert store.meta["variables"] == ["Lactate", "HR", "pH"]
     assert store.ragged("variable")[0].tolist() == [0, 1, 1]
     assert "1 rows of variables that are not kept, dropped" in store.report()

@@ -1,0 +1,49 @@
+"""The journal of a run: one event per line, in strict JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def events(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
+    """Read a journal, all of it or some kinds. A line that a kill cut off is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(event, dict) and (not kinds or event.get("kind") in kinds):
+                yield event
+
+
+def is_torn(path: Path) -> bool:
+    """Say whether a kill cut off the last line, so that the next event needs a new one."""
+    with path.open("rb") as journal:
+        if journal.seek(0, os.SEEK_END) == 0:
+            return False
+        journal.seek(-1, os.SEEK_END)
+        return journal.read(1) != b"\n"
+
+
+def line_of(event: Mapping[str, Any]) -> str:
+    """Write an event as one line. A number that is not finite becomes text: JSON has no word for it."""
+    try:
+        return json.dumps(event, allow_nan=False, default=str) + "\n"
+    except ValueError:
+        return json.dumps(_spelled(event), default=str) + "\n"
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,36 @@
+"""A journal is strict JSON, one event per line, also after a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from homeostat.run.journal import events, is_torn, line_of
+
+
+def test_a_line_is_strict_json_and_shows_what_is_no_number() -> None:
+    line = line_of({"kind": "step", "loss": float("nan"), "nested": {"x": [float("inf")]}})
+    event = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert event == {"kind": "step", "loss": "nan", "nested": {"x": ["inf"]}}
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("kept", range(33))
+def test_wherever_a_kill_cuts_the_last_line_the_others_are_read(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    first, last = line_of({"kind": "step", "loss": 1.0}), line_of({"kind": "epoch", "loss": 2.0})
+    path.write_text(first + last[:kept])
+    whole = kept >= len(last) - 1
+    assert [event["loss"] for event in events(path)] == ([1.0, 2.0] if whole else [1.0])
+    assert [event["loss"] for event in events(path, "step")] == [1.0]
+    assert is_torn(path) == (0 < kept < len(last))
+
+
+def test_a_journal_that_is_absent_or_empty_holds_nothing_and_is_not_torn(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    assert list(events(path)) == []
+    path.touch()
+    assert list(events(path)) == []
+    assert not is_torn(path)
