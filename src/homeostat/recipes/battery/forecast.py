@@ -102,20 +102,23 @@ def draw_piece(track: Track, random: np.random.Generator) -> Track:
 
 
 def seen_until(track: Track, share: float) -> Track:
-    """The track seen until that share of its steps: that part thinned evenly, every later step to be forecast."""
-    cut = min(max(math.ceil(share * len(track)), 2), len(track) - 1)
-    seen = np.unique(np.round(np.linspace(0, cut - 1, POINTS)).astype(int))
-    return cut_at(track, cut, seen, np.arange(cut, len(track)))
+    """The track seen until that share of its steps, every later step to be forecast."""
+    return seen_before(track, min(max(math.ceil(share * len(track)), 2), len(track) - 1))
 
 
 def from_now(track: Track) -> Track:
-    """Seen until its last known target, every step after that to be forecast."""
+    """The track seen until its last known target, every step after that to be forecast."""
     cut = int(track.seen.sum())
     if cut == len(track):
         raise DataError(
             f"Cell {track.cell} has a target at its last step, so there is nothing to forecast. "
             "Add rows with later times and no target."
         )
+    return seen_before(track, cut)
+
+
+def seen_before(track: Track, cut: int) -> Track:
+    """The track seen until a step; that part is thinned evenly."""
     seen = np.unique(np.round(np.linspace(0, cut - 1, POINTS)).astype(int))
     return cut_at(track, cut, seen, np.arange(cut, len(track)))
 

@@ -56,35 +56,25 @@ def read_cells(
     Without inputs in the store the tracks have none.
     """
     known = [str(cell) for cell in store["cell"]]
-    chosen = list(cells) or known
-    for cell in chosen:
-        if cell not in known:
-            raise ConfigError(f"There is no cell {cell!r} in the data.{did_you_mean(cell, known)}")
-    names, columns = measured(store, early=early)
-    picked = pick(names, inputs, default=_default(columns, early))
+    chosen = pick("cell", known, cells, default=known)
+    columns = measured(store, early=early)
+    names = pick("input", list(columns), inputs, default=_default(columns, early))
     unit, time = clock(store)
-    target = store.ragged("target")
-    groups = side_by_side(store)
+    target, groups = store.ragged("target"), side_by_side(store)
+    rows = [known.index(cell) for cell in chosen]
     tracks = []
-    for cell in chosen:
-        row = known.index(cell)
-        span = slice(*time_span(store, row))
-        nothing = np.empty((span.stop - span.start, 0))
-        values = np.column_stack([nothing, *(columns[name][span] for name in picked)])
-        tracks.append(whole(cell, time[span], values, target[row]))
+    for cell, row in zip(chosen, rows, strict=True):
+        start, end = target.offsets[row : row + 2]
+        nothing = np.empty((end - start, 0))
+        values = np.column_stack([nothing, *(columns[name][start:end] for name in names)])
+        tracks.append(whole(cell, time[start:end], values, target[row]))
     return Cells(
         tracks=tuple(tracks),
-        names=picked,
+        names=names,
         target=str(store.meta["target_name"]),
         unit=unit,
-        groups=tuple(groups[known.index(cell)] for cell in chosen),
+        groups=tuple(groups[row] for row in rows),
     )
-
-
-def time_span(store: Store, row: int) -> tuple[int, int]:
-    """Where the steps of a cell begin and end in the long arrays."""
-    offsets = store.ragged("time").offsets
-    return int(offsets[row]), int(offsets[row + 1])
 
 
 def clock(store: Store) -> tuple[str, Array]:
@@ -95,14 +85,14 @@ def clock(store: Store) -> tuple[str, Array]:
     return str(store.meta["time_unit"]), np.asarray(store.ragged("time").values, np.float64)
 
 
-def measured(store: Store, *, early: bool) -> tuple[tuple[str, ...], dict[str, Array]]:
+def measured(store: Store, *, early: bool) -> dict[str, Array]:
     """Every input of the store by name, (N,) each, and what is derived from the early curve."""
     names = [str(name) for name in store.meta["input_names"]]
     values = np.asarray(store.ragged("inputs").values, np.float64)
     columns = {name: values[:, place] for place, name in enumerate(names)}
     if early and "curve_time_s" in store.meta:
         columns |= early_discharge(store)
-    return tuple(columns), columns
+    return columns
 
 
 def early_discharge(store: Store) -> dict[str, Array]:
@@ -133,12 +123,14 @@ def _default(columns: Mapping[str, Array], early: bool) -> tuple[str, ...]:
     return tuple(name for name, values in columns.items() if name != "cycle" and np.isfinite(values).any())
 
 
-def pick(names: Sequence[str], wanted: Sequence[str], *, default: tuple[str, ...]) -> tuple[str, ...]:
-    """The inputs that are wanted, or the default."""
+def pick(
+    kind: str, known: Sequence[str], wanted: Sequence[str], *, default: Sequence[str]
+) -> tuple[str, ...]:
+    """The cells or inputs that are wanted, or the default."""
     for name in wanted:
-        if name not in names:
-            raise ConfigError(f"There is no input {name!r}.{did_you_mean(name, names)}")
-    return tuple(wanted) or default
+        if name not in known:
+            raise ConfigError(f"There is no {kind} {name!r} in the data.{did_you_mean(name, known)}")
+    return tuple(wanted or default)
 
 
 def published(store: Store) -> dict[str, str | None]:
