@@ -1,4 +1,4 @@
-"""What does the engine cost per step? A plain PyTorch loop, `fit`, and Lightning's Trainer, in turn, in one process.
+"""The cost of the engine per step: a plain PyTorch loop, `fit`, and Lightning's Trainer, in turn, in one process.
 
 Every competitor trains the same network on the same batches with the same optimiser, clip and number of threads. A
 round times all of them in turn; the figure is that of the fastest round of each, from the first loss to the last, so

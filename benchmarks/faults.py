@@ -1,4 +1,4 @@
-"""How much of what goes wrong is found, by its name, how soon, and how often is a healthy run accused?
+"""The share of planted faults that is found, by its name and how soon, and of healthy runs that are accused.
 
 Faults are planted in small systems that have a sound twin (tests/planted): those that audits can see are examined,
 those that show in the course of a run are trained by `fit` under every guard. Beside it Lightning's own checks,
@@ -55,7 +55,7 @@ LAWS, COURSES = (*SMALL_LAWS, *RECIPE_LAWS), (*SMALL_COURSES, *RECIPE_COURSES)
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was said about one system."""
+    """The findings and alarms of one system."""
 
     name: str
     guide: str
@@ -77,7 +77,7 @@ class Verdict:
 
 def by_audit(seed: int, is_ill: bool, folder: Path, with_peer: bool) -> list[Verdict]:
     """Every law that is broken, or holds."""
-    said = []
+    verdicts = []
     for law in LAWS:
         began = time.perf_counter()
         case = law.make(seed, is_ill, folder / f"{law.name}-{seed}-{is_ill}")
@@ -87,16 +87,16 @@ def by_audit(seed: int, is_ill: bool, folder: Path, with_peer: bool) -> list[Ver
         named = tuple(each.audit for each in found if not (is_ill and each.what.startswith(failed)))
         seconds = time.perf_counter() - began
         peer = lightning_finds(case) if with_peer else None
-        said.append(
+        verdicts.append(
             Verdict(
                 name=law.name, guide=law.guide, named=named, causes=law.causes, seconds=seconds, peer=peer
             )
         )
-    return said
+    return verdicts
 
 
 def by_guard(course: Course, seed: int, is_ill: bool, folder: Path, with_peer: bool) -> Verdict:
-    """What the guards say while it is trained."""
+    """Train it, and return what the guards say."""
     session = course.make(seed, is_ill)
     began = time.perf_counter()
     alarms = trained(session, folder / f"{course.name}-{seed}-{is_ill}")
@@ -186,8 +186,8 @@ def lightning_trains(session: Session) -> bool | None:
             )
 
     rows = [rows for _, (_, rows) in zip(range(len(task.batches)), task.batches.rows(0), strict=False)]
-    made = [task.batches.batch(row, 0) for row in rows]
-    loader: Any = DataLoader(made, batch_size=None)  # type: ignore[arg-type]  # a list is a data set to torch
+    gathered = [task.batches.batch(row, 0) for row in rows]
+    loader: Any = DataLoader(gathered, batch_size=None)  # type: ignore[arg-type]  # a list is a data set to torch
     stop = EarlyStopping("loss", check_finite=True, patience=10**6, check_on_train_epoch_end=True)
     trainer = lightning.Trainer(
         max_epochs=min(chosen.epochs, 12),
@@ -210,7 +210,7 @@ def lightning_trains(session: Session) -> bool | None:
 
 
 def healing(seeds: Sequence[int], folder: Path) -> list[bool]:
-    """Of the faults that have a remedy: does the healed run end within the healthy runs' interval of the score?"""
+    """Say for each fault with a remedy whether the healed run ends within the healthy runs' interval of the score."""
     ended = []
     for course in (each for each in COURSES if each.heals):
         healthy = [

@@ -1,4 +1,4 @@
-"""Forward and backward time of `homeostat.ode` against torchdiffeq and torchode, at equal achieved error.
+"""Time `homeostat.ode`, forward and backward, against torchdiffeq and torchode at equal achieved error.
 
 Every system climbs a ladder of tolerances; its error is measured against a float64 reference, and its time at a
 target error is that of its cheapest rung at or below the target. Nominal tolerances are never compared. Systems take
@@ -34,7 +34,7 @@ sys.modules["torchtyping"] = types.SimpleNamespace(TensorType=_AnyShape, is_floa
 import torchode  # noqa: E402  needs the stand-in above
 
 RUNGS = tuple(10.0 ** (-k / 2) for k in range(2, 12))
-"""Relative tolerances from 1e-1 to 3e-6: what float32 can carry."""
+"""Relative tolerances from 1e-1 to 3e-6; float32 carries no smaller one."""
 
 
 class Field(nn.Module):

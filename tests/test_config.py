@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from homeostat.config import differences, from_plain, to_plain
+from homeostat.config import changed_keys, from_plain, to_plain
 from homeostat.engine.settings import Settings
 from homeostat.errors import ConfigError
 
@@ -82,5 +82,5 @@ def test_what_json_cannot_hold_is_refused() -> None:
 
 def test_differences_are_named_by_path() -> None:
     one, other = to_plain(Outer(name="x")), to_plain(Outer(name="x", inner=Inner(rate=0.2)))
-    assert differences(one, other) == ["inner.rate: 0.1 -> 0.2"]
-    assert differences(one, one) == []
+    assert changed_keys(one, other) == ["inner.rate: 0.1 -> 0.2"]
+    assert changed_keys(one, one) == []

@@ -25,7 +25,21 @@ LONGER: dict[str, str] = {}
 # Packages and modules whose prose states and whose names are nouns, with their tests and benchmarks. The list only
 # grows; when it holds everything in src/homeostat, it goes.
 PLAIN = (
-    *("errors", "config", "console", "ode", "data", "evaluate", "adapters", "report"),
+    *(
+        "__init__",
+        "__main__",
+        "errors",
+        "files",
+        "config",
+        "console",
+        "run",
+        "ode",
+        "data",
+        "evaluate",
+        "adapters",
+        "report",
+    ),
+    *("engine", "task", "guards", "audits", "planted", "resume", "faults"),
     *("cli/__init__", "cli/environment", "cli/follow", "cli/verify"),
 )
 RIDDLES = ("Of ", "What ")
@@ -270,7 +284,7 @@ def _libraries(files: list[Source]) -> dict[str, str]:
 
 
 def test_every_library_that_is_imported_is_declared() -> None:
-    """What happens to be installed because something else needs it may be gone tomorrow."""
+    """A library that is installed only because another needs it may be gone tomorrow."""
     declared = {
         extra: {IMPORT_NAMES.get(name, name) for name in names} for extra, names in _declared().items()
     }
@@ -282,7 +296,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
 
 
 def _extras(declared: dict[str, set[str]]) -> set[str]:
-    """What a user may install beside the package: every extra but the tools of its developers."""
+    """Name the libraries that a user may install beside the package: every extra but the developers' tools."""
     return {name for extra in declared.keys() - {"", "dev", "bench"} for name in declared[extra]}
 
 
@@ -385,26 +399,26 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
     pages = [*ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]
     folders = [ROOT / name for name in ("src", "tests", "benchmarks", "docs", "log")]
     pages += [page for folder in folders for kind in ("*.py", "*.md") for page in folder.rglob(kind)]
-    told = [
+    places = [
         f"{page.relative_to(ROOT)}:{number}"
         for page in pages
         if page != Path(__file__).resolve()
         for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
         if machine.search(line)
     ]
-    assert not told, f"Paths of one machine: {told}"
+    assert not places, f"Paths of one machine: {places}"
 
 
 def test_the_tree_in_the_readme_is_the_tree() -> None:
     """Every path of the annotated tree exists, and every package and module of the first level is in it."""
     block = (ROOT / "README.md").read_text(encoding="utf-8").split("## Where things are")[1].split("```")[1]
-    told = re.findall(r"^(?:  )*([\w./-]+(?:/|\.\w+))(?=\s|$)", block, flags=re.MULTILINE)
+    listed = re.findall(r"^(?:  )*([\w./-]+(?:/|\.\w+))(?=\s|$)", block, flags=re.MULTILINE)
     roots = [ROOT, SOURCE, SOURCE / "recipes"]
-    absent = [name for name in told if not any((root / name).exists() for root in roots)]
+    absent = [name for name in listed if not any((root / name).exists() for root in roots)]
     assert not absent, f"In the README's tree but not in the repository: {absent}"
     first = {Path(file.name).parts[0] for file in FILES} - {"__init__.py", "__main__.py"}
-    untold = sorted(first - {name.rstrip("/") for name in told})
-    assert not untold, f"In src/homeostat but not in the README's tree: {untold}"
+    unlisted = sorted(first - {name.rstrip("/") for name in listed})
+    assert not unlisted, f"In src/homeostat but not in the README's tree: {unlisted}"
 
 
 IMPORT_AND_COMPARE = """
@@ -456,7 +470,9 @@ def _foreign(file: Source) -> Iterator[str]:
 
 def test_importing_changes_nothing() -> None:
     """Random state, default dtype, warnings, environment and the rest are the same before and after."""
-    names = [file.name for file in FILES if not file.name.endswith("__main__.py")]  # made to be run
+    names = [
+        file.name for file in FILES if not file.name.endswith("__main__.py")
+    ]  # it runs when it is imported
     ours = ["homeostat." + name.removesuffix(".py").replace("/", ".") for name in names]
     ours = [name.removesuffix(".__init__") for name in ours]
     foreign = sorted({name for file in FILES for name in _foreign(file)})

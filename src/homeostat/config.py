@@ -132,11 +132,11 @@ def _decode_leaf(kind: Any, plain: Any, where: str) -> Any:
     raise ConfigError(f"{where} is {plain!r}; expected {name}.")
 
 
-def differences(one: Any, other: Any, where: str = "") -> list[str]:
+def changed_keys(one: Any, other: Any, where: str = "") -> list[str]:
     """Say key by key where two plain configurations differ."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         keys = [*one, *(key for key in other if key not in one)]
         paths = {key: f"{where}.{key}" if where else str(key) for key in keys}
-        parts = [differences(one.get(key), other.get(key), paths[key]) for key in keys]
+        parts = [changed_keys(one.get(key), other.get(key), paths[key]) for key in keys]
         return [line for part in parts for line in part]
     return [] if one == other else [f"{where}: {one!r} -> {other!r}"]

@@ -1,4 +1,4 @@
-"""Errors that a user can act on, each with the exit code of the command line.
+"""Name the errors that a user can act on, each with the exit code of the command line.
 
 HomeostatError
     ConfigError     2   a setting, flag, key or recipe name is wrong

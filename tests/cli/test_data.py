@@ -33,13 +33,13 @@ def test_explain_and_verify_read_only(homeostat: Homeostat, cohort: Path, tmp_pa
     assert not stores.exists()
 
     assert homeostat("data", "prepare", *where)[0] == 0
-    (victim,) = stores.glob("*/train.x.npy")
+    (victim,) = stores.glob("*/x.npy")
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(content)
     code, _, err = homeostat("data", "verify", *where)
     assert code == 3
-    assert "train.x.npy does not match its checksum: it was changed after it was sealed." in err
+    assert "x.npy does not match its checksum: it was changed after it was sealed." in err
     assert f"Build it: {build}" in err
     assert "must be built again." in homeostat("data", "explain", *where)[1]
     assert victim.read_bytes() == content, "neither of them mends anything"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disk import files_at_most
-from homeostat.data.splits import Splits, address, by_subject, folds, leave_one_out, predefined
+from homeostat.data.splits import Splits, by_subject, folds, leave_one_out, lot, predefined
 from homeostat.errors import DataError, OutOfResources
 
 
@@ -64,9 +64,9 @@ def test_a_split_does_not_depend_on_the_order_of_the_rows():
     assert splits != by_subject(ids, owners, seed=2, strata=labels, fingerprint="f")
 
 
-def test_an_address_is_the_same_on_every_machine():
-    assert address(7, "split", "10027") == 13400668206671282197
-    assert address(7, "a", "b") != address(7, "ab") != address(8, "ab")
+def test_a_lot_is_the_same_on_every_machine():
+    assert lot(7, "split", "10027") == 13400668206671282197
+    assert lot(7, "a", "b") != lot(7, "ab") != lot(8, "ab")
 
 
 def test_each_id_is_tested_in_one_fold_and_validated_in_another():

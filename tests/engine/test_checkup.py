@@ -29,16 +29,16 @@ def test_the_audits_change_no_bit(tmp_path: Path) -> None:
 
 def test_a_healthy_run_has_nothing_but_laws_tried(run: Run) -> None:
     fit(make_task(), ON, run, every())
-    (told,) = run.events("audits")
-    assert len(told["tried"]) >= 6
-    assert told["findings"] == 0
+    (event,) = run.events("audits")
+    assert len(event["tried"]) >= 6
+    assert event["findings"] == 0
     assert not list(run.events("finding"))
 
 
 def test_what_is_found_is_told_once_and_kept(run: Run, capsys: object) -> None:
     def by_neighbours(network: nn.Module, batch: Pairs) -> Loss:
-        told = network(batch.x)
-        return Loss((told - told.mean() - batch.y).square().mean())
+        outputs = network(batch.x)
+        return Loss((outputs - outputs.mean() - batch.y).square().mean())
 
     fit(make_task(loss=by_neighbours), ON, run, every())
     fit(make_task(loss=by_neighbours), replace(ON, epochs=3), run, every())

@@ -46,7 +46,7 @@ torch.save(normed.model.state_dict(), Path(sys.argv[1]) / f"normed-{sys.argv[3]}
 
 
 def together(processes: int, *words: object) -> list[str]:
-    """What torchrun does, without its monitor: one process per rank, `RANK` in its words. Returns what each printed."""
+    """Start a process per rank, as torchrun does; `RANK` in its words is its rank. Return the output of each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -59,9 +59,9 @@ def together(processes: int, *words: object) -> list[str]:
         command = [sys.executable, *(str(rank) if word == "RANK" else str(word) for word in words)]
         pipe = subprocess.PIPE
         running.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
-    told = [process.communicate(timeout=PATIENCE_S) for process in running]
-    assert [process.returncode for process in running] == [0] * processes, told
-    return [out for out, _ in told]
+    printed = [process.communicate(timeout=PATIENCE_S) for process in running]
+    assert [process.returncode for process in running] == [0] * processes, printed
+    return [out for out, _ in printed]
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch was built without gloo")
@@ -110,12 +110,12 @@ def test_a_recipe_is_trained_by_two_processes_and_written_by_one(
 
 
 def test_an_error_of_the_first_process_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[object] = []
+    values: list[object] = []
 
     def from_first(world: World, value: object) -> object:
         if world.is_first:
-            told.append(value)
-        return told[0]
+            values.append(value)
+        return values[0]
 
     def refuse() -> None:
         raise DataError("There is nothing at cells.")

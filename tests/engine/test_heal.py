@@ -37,10 +37,10 @@ def remedies(run: Run) -> list[dict[str, Any]]:
 
 def test_a_poisoned_row_is_put_in_quarantine_and_training_ends(run: Run) -> None:
     state = fit(poisoned(float("nan")), HEAL, run, every())
-    (told,) = remedies(run)
-    assert told["action"] == "skip_batch"
-    assert told["rows"] == [11]
-    assert "1 rows are put in quarantine" in told["sentence"]
+    (event,) = remedies(run)
+    assert event["action"] == "skip_batch"
+    assert event["rows"] == [11]
+    assert "1 rows are put in quarantine" in event["sentence"]
     assert state.step == 40
     healthy = fit(make_task(model()), HEAL, create(run.folder.parent / "healthy", {}), every())
     assert state.best is not None
@@ -56,11 +56,11 @@ def test_without_heal_the_same_alarm_halts(run: Run) -> None:
 
 def test_a_jump_is_taken_back_and_the_culprit_named(run: Run) -> None:
     state = fit(poisoned(1e4), HEAL, run, every())
-    told = remedies(run)
-    assert told[0]["action"] == "rollback"
-    assert told[0]["rows"] == [11]
-    assert told[0]["rate"] == 1.0
-    assert told[0]["to"] < told[0]["alarm_step"]
+    events = remedies(run)
+    assert events[0]["action"] == "rollback"
+    assert events[0]["rows"] == [11]
+    assert events[0]["rate"] == 1.0
+    assert events[0]["to"] < events[0]["alarm_step"]
     assert state.best is not None
     assert state.best.score < 1.0
 
@@ -70,10 +70,10 @@ def test_a_run_that_ends_too_early_is_extended_once_or_more_but_bounded(run: Run
     slow = replace(slow, schedule=replace(SETTINGS.schedule, schedule="constant", warmup=0.0))
     learnt = pairs(400)
     state = fit(make_task(model(dropout=0.0), train=learnt), slow, run, every())
-    told = [note["action"] for note in remedies(run)]
-    assert set(told) == {"extend"}
-    assert 1 <= len(told) <= MOST_OF_A_KIND
-    assert state.step == 3 * 25 * 2 ** len(told)
+    actions = [note["action"] for note in remedies(run)]
+    assert set(actions) == {"extend"}
+    assert 1 <= len(actions) <= MOST_OF_A_KIND
+    assert state.step == 3 * 25 * 2 ** len(actions)
     assert run.status()["total"] == state.step
 
 

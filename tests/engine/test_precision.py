@@ -33,8 +33,8 @@ def test_auto_on_a_cpu_is_fp32_and_says_why() -> None:
 def test_an_island_computes_in_fp32_inside_bf16() -> None:
     network = model(dropout=0.0)
     seen: dict[str, torch.dtype] = {}
-    network[2].register_forward_hook(lambda part, given, made: seen.update(before=given[0].dtype))
-    network[4].register_forward_hook(lambda part, given, made: seen.update(island=made.dtype))
+    network[2].register_forward_hook(lambda part, given, output: seen.update(before=given[0].dtype))
+    network[4].register_forward_hook(lambda part, given, output: seen.update(island=output.dtype))
     undo = precision.protect(network, ("4",), CPU)
     with precision.plan(network, ("4",), "bf16", CPU).forward():
         network(torch.randn(3, 4))

@@ -69,8 +69,8 @@ class Flow(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         speed = self.speed.clamp(max=27.0) ** 2 / 10
         self.solved = odeint(lambda _, z: self.net(z) - speed * z, x, torch.tensor([0.0, 1.0]), **self.how)
-        told: Tensor = self.head(self.solved.ys[:, -1])
-        return told
+        output: Tensor = self.head(self.solved.ys[:, -1])
+        return output
 
     def loosen(self, factor: float) -> None:
         self.how |= {name: factor * self.how[name] for name in ("rtol", "atol")}
@@ -204,5 +204,5 @@ def test_a_stiff_field_gets_wider_tolerances_then_another_solver(
 
 def test_the_same_alarms_advise_where_nothing_is_healed() -> None:
     guard = Stiffness()
-    told = [alarm for event in Stiffness.example() if (alarm := guard.watch(event)) is not None]
-    assert [str(alarm.remedy) for alarm in told] == ["loosen_tolerance(10)", "change_solver"]
+    alarms = [alarm for event in Stiffness.example() if (alarm := guard.watch(event)) is not None]
+    assert [str(alarm.remedy) for alarm in alarms] == ["loosen_tolerance(10)", "change_solver"]

@@ -1,4 +1,4 @@
-"""What the machine still has is told in plain numbers, and what it does not tell is left out."""
+"""The machine's resources are plain numbers; a number that it does not give is left out."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def fading(t: Tensor, y: Tensor) -> Tensor:
 
 
 def at_the_end(network: nn.Module, batch: Pairs) -> Loss:
-    """What the network says, after it has faded for a while."""
+    """The outputs of the network, after they have faded for a while."""
     start = network(batch.x)
     times = torch.tensor([0.0, 0.1]).expand(len(start), 2)
     end = odeint(fading, start, times, solver="rk4", step_size=0.1).require_ok().ys[:, -1]
@@ -53,8 +53,8 @@ def test_without_guards_it_is_an_error_of_the_run(run: Run) -> None:
 
 def test_the_row_is_put_in_quarantine(run: Run) -> None:
     state = fit(poisoned(), HEAL, run, every())
-    told = next(run.events("remedy"))
-    assert (told["action"], told["rows"]) == ("skip_batch", [11])
+    event = next(run.events("remedy"))
+    assert (event["action"], event["rows"]) == ("skip_batch", [11])
     assert state.best is not None
     assert state.best.score < 0.6
 

@@ -1,4 +1,4 @@
-"""Guards are told the whole course of a run, in plain numbers, and their alarms reach journal and terminal."""
+"""Guards hear the whole course of a run, in plain numbers, and their alarms reach journal and terminal."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from homeostat.run import Run
 
 
 class Listener(AbstractGuard):
-    """Notes what it is told, and speaks once when it is told so."""
+    """Keeps the events, and raises an alarm at those of one kind."""
 
     name = "listener"
 
     def __init__(self, kind: str = "", level: Level = "warn") -> None:
-        self.told: list[Event] = []
+        self.events: list[Event] = []
         self._kind, self._level = kind, level
 
     def watch(self, event: Event) -> Alarm | None:
-        self.told.append(event)
+        self.events.append(event)
         if event.kind != self._kind:
             return None
         return Alarm(guard=self.name, level=self._level, sentence=f"A planted alarm on {event.kind}.")
@@ -46,10 +46,10 @@ class Listener(AbstractGuard):
 def test_the_course_of_a_run(run: Run) -> None:
     listener = Listener()
     fit(make_task(), replace(SETTINGS, epochs=2), run, [listener])
-    kinds = [event.kind for event in listener.told]
+    kinds = [event.kind for event in listener.events]
     assert kinds == ["start", *["step"] * 5, "epoch", "score", *["step"] * 5, "epoch", "score", "end"]
     start, step, epoch, score, end = (
-        next(e for e in listener.told if e.kind == kind) for kind in dict.fromkeys(kinds)
+        next(e for e in listener.events if e.kind == kind) for kind in dict.fromkeys(kinds)
     )
     assert start.numbers == {"steps": 10, "steps_per_epoch": 5, "clip": 1.0}
     assert (step.step, step.epoch, len(step.rows)) == (0, 0, 16)
@@ -86,7 +86,7 @@ def test_a_finished_run_is_not_told_again(run: Run) -> None:
     fit(make_task(), SETTINGS, run, [Listener()])
     listener = Listener("start")
     fit(make_task(), SETTINGS, run, [listener])
-    assert listener.told == []
+    assert listener.events == []
 
 
 def test_all_guards_are_silent_on_a_healthy_run(run: Run) -> None:

@@ -57,9 +57,9 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
     wait_for(lambda: any(event["step"] == 5 for event in inner.events("epoch")))
     time.sleep(0.2)
     evaluating.send_signal(signal.SIGTERM)
-    code, told = finish(evaluating)
-    assert code == 5, told
-    assert "stopped at step 5 because it was asked to stop (SIGTERM)" in told
+    code, printed = finish(evaluating)
+    assert code == 5, printed
+    assert "stopped at step 5 because it was asked to stop (SIGTERM)" in printed
     assert run.status()["state"] == "interrupted"
 
     run.config_file.write_text(run.config_file.read_text().replace('"score_s": 3600.0', '"score_s": 0.0'))
@@ -71,8 +71,8 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
     finish(killed)
     assert run.status()["state"] == "died"
 
-    code, told = finish(start("resume", run.folder))
-    assert code == 0, told
+    code, printed = finish(start("resume", run.folder))
+    assert code == 0, printed
     monkeypatch.setitem(RECIPES, "curve", lambda: curve.recipe)
     assert main([str(word) for word in ("train", "curve", *shared, "--run", whole.folder)]) == 0
     ends = [

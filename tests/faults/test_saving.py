@@ -75,9 +75,9 @@ def test_the_newest_intact_checkpoint_wins_and_the_fall_back_is_announced(
     newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
     capfd.readouterr()
     state = fit(make_task(), SAVING, run)
-    told = "step-000013.ckpt.damaged does not match its checksum; used step-000010.ckpt"
-    assert next(run.events("fallback"))["sentence"] == told
-    assert told in capfd.readouterr().err
+    sentence = "step-000013.ckpt.damaged does not match its checksum; used step-000010.ckpt"
+    assert next(run.events("fallback"))["sentence"] == sentence
+    assert sentence in capfd.readouterr().err
     assert [event["step"] for event in run.events("resume")] == [10]
     assert not differences(expected, state.snapshot())
 

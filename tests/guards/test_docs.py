@@ -18,7 +18,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def example(document: str, heading: str, name: str) -> Any:
-    """What the code under that heading calls so."""
+    """Run the code under that heading, and return what it calls so."""
     text = (DOCS / document).read_text().split(heading)[1]
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert code is not None

@@ -11,8 +11,8 @@ from homeostat.guards.finite import Finite
 
 
 def step(**changes: object) -> Event:
-    told = {"step": 7, "epoch": 1, "loss": 0.5, "gradient_norm": 2.0, "rows": list(range(20))}
-    return Event(kind="step", **{**told, **changes})
+    fields = {"step": 7, "epoch": 1, "loss": 0.5, "gradient_norm": 2.0, "rows": list(range(20))}
+    return Event(kind="step", **{**fields, **changes})
 
 
 def test_is_silent_on_numbers() -> None:

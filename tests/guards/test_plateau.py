@@ -14,7 +14,7 @@ from homeostat.guards.base import Event
 from homeostat.guards.plateau import Plateau
 
 
-def told(events: Iterator[Event]) -> list[str]:
+def alarms_of(events: Iterator[Event]) -> list[str]:
     guard = Plateau()
     return [alarm.sentence for event in events if (alarm := guard.watch(event)) is not None]
 
@@ -43,13 +43,13 @@ def one_cycle(epochs: int, warmup: float, seed: int, learns: bool = True) -> Ite
 @pytest.mark.parametrize("warmup", [0.2, 0.3, 0.5])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_warm_up_is_no_plateau(epochs: int, warmup: float, seed: int) -> None:
-    assert told(one_cycle(epochs, warmup, seed)) == []
+    assert alarms_of(one_cycle(epochs, warmup, seed)) == []
 
 
 @pytest.mark.parametrize("epochs", [6, 10, 16])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_one_cycle_run_that_learns_nothing_is_told(epochs: int, seed: int) -> None:
-    assert "nothing is learnt" in told(one_cycle(epochs, 0.3, seed, learns=False))[0]
+    assert "nothing is learnt" in alarms_of(one_cycle(epochs, 0.3, seed, learns=False))[0]
 
 
 def test_one_poisoned_batch_in_each_epoch_is_no_plateau() -> None:
@@ -60,4 +60,4 @@ def test_one_poisoned_batch_in_each_epoch_is_no_plateau() -> None:
             return replace(event, loss=1.25e6)
         return replace(event, loss=5e4) if event.kind == "epoch" else event
 
-    assert told(streams.ill(poison, onset=0)) == []
+    assert alarms_of(streams.ill(poison, onset=0)) == []

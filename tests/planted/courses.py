@@ -141,12 +141,12 @@ def late_jump(seed: int, is_ill: bool) -> Session:
     """Weights are thrown far away in the middle of the run, as by one update with a broken moment."""
     model, counter = network(seed), Counter(90)
 
-    def loss(asked: nn.Module, batch: Batch) -> Loss:
-        if counter.is_ill(asked) and counter.step == counter.onset + 1 and is_ill:
+    def loss(net: nn.Module, batch: Batch) -> Loss:
+        if counter.is_ill(net) and counter.step == counter.onset + 1 and is_ill:
             with torch.no_grad():
-                for value in asked.parameters():
+                for value in net.parameters():
                     value.mul_(30)
-        return regress(asked, batch)
+        return regress(net, batch)
 
     return session(seed, loss, model, score=fits(Points(seed + 500)), onset=90)
 
@@ -167,8 +167,8 @@ def masked_product(seed: int, is_ill: bool) -> Session:
     """NT-Xent with a mask of minus infinity times zero (ECG guide)."""
     model = network(seed, out=8)
 
-    def loss(asked: nn.Module, batch: Batch) -> Loss:
-        one, other = (functional.normalize(asked(batch["x"] + 0.05 * k), dim=1) for k in (0, 1))
+    def loss(net: nn.Module, batch: Batch) -> Loss:
+        one, other = (functional.normalize(net(batch["x"] + 0.05 * k), dim=1) for k in (0, 1))
         views = torch.cat([one, other])
         likeness = views @ views.T / 0.2
         itself = torch.eye(len(views))
@@ -183,8 +183,8 @@ def masked_product(seed: int, is_ill: bool) -> Session:
 
     judged = Points(seed + 500)
 
-    def score(asked: nn.Module) -> Mapping[str, float]:
-        return {"valid/mse": float((asked(judged.x) - asked(judged.x + 0.05)).square().mean())}
+    def score(net: nn.Module) -> Mapping[str, float]:
+        return {"valid/mse": float((net(judged.x) - net(judged.x + 0.05)).square().mean())}
 
     return session(seed, loss, model, score=score)
 
@@ -193,9 +193,9 @@ def empty_mean(seed: int, is_ill: bool) -> Session:
     """The mean over no entries: differences along time of predictions that have one step (battery guide)."""
 
     def loss(model: nn.Module, batch: Batch) -> Loss:
-        told = model(batch["x"])
-        smooth = told.diff(dim=1 if is_ill else 0).square().mean()
-        error = (told[:, 0] - batch["y"]).square().mean()
+        outputs = model(batch["x"])
+        smooth = outputs.diff(dim=1 if is_ill else 0).square().mean()
+        error = (outputs[:, 0] - batch["y"]).square().mean()
         return Loss(error + 0.01 * smooth, terms={"mse": error.detach(), "smooth": smooth.detach()})
 
     return session(seed, loss, score=fits(Points(seed + 500)))
@@ -205,10 +205,10 @@ def no_views(seed: int, is_ill: bool) -> Session:
     """Views are not made, so the contrastive term is zero (ECG guide)."""
 
     def loss(model: nn.Module, batch: Batch) -> Loss:
-        told = model(batch["x"])[:, 0]
-        view = told if is_ill else model(batch["x"] + 0.1)[:, 0]
-        contrast = (told - view).square().mean()
-        error = (told - batch["y"]).square().mean()
+        outputs = model(batch["x"])[:, 0]
+        view = outputs if is_ill else model(batch["x"] + 0.1)[:, 0]
+        contrast = (outputs - view).square().mean()
+        error = (outputs - batch["y"]).square().mean()
         return Loss(error + contrast, terms={"mse": error.detach(), "contrast": contrast.detach()})
 
     return session(seed, loss, score=fits(Points(seed + 500)))
@@ -245,8 +245,8 @@ def foreign_optimizer(seed: int, is_ill: bool) -> Session:
     model = network(seed)
     twin = copy.deepcopy(model)
 
-    def loss(asked: nn.Module, batch: Batch) -> Loss:
-        return classify(twin if is_ill else asked, batch)
+    def loss(net: nn.Module, batch: Batch) -> Loss:
+        return classify(twin if is_ill else net, batch)
 
     return session(seed, loss, model)
 
@@ -258,11 +258,11 @@ def training_score(seed: int, is_ill: bool) -> Session:
     judged = Points(seed + 500)
     plain = judge(judged)
 
-    def score(asked: nn.Module) -> Mapping[str, float]:
-        return plain(asked.train()) if is_ill else plain(asked)
+    def score(net: nn.Module) -> Mapping[str, float]:
+        return plain(net.train()) if is_ill else plain(net)
 
-    made = session(seed, model=model, drop_last=True)
-    return Session(task=Task(**{**vars(made.task), "score": score}), settings=made.settings)
+    sound = session(seed, model=model, drop_last=True)
+    return Session(task=Task(**{**vars(sound.task), "score": score}), settings=sound.settings)
 
 
 def cut_encoder(seed: int, is_ill: bool) -> Session:
@@ -270,25 +270,25 @@ def cut_encoder(seed: int, is_ill: bool) -> Session:
     with seeded(seed, "model"):
         model = nn.ModuleDict({"encoder": nn.Linear(8, 32), "head": nn.Linear(32, 1)})
 
-    def ask(asked: Any, x: Tensor) -> Tensor:
-        hidden = torch.tanh(asked["encoder"](x))
-        return asked["head"](hidden.detach() if is_ill else hidden)
+    def ask(net: Any, x: Tensor) -> Tensor:
+        hidden = torch.tanh(net["encoder"](x))
+        return net["head"](hidden.detach() if is_ill else hidden)
 
-    def loss(asked: Any, batch: Batch) -> Loss:
-        total = (ask(asked, batch["x"])[:, 0] - batch["y"]).square().mean()
+    def loss(net: Any, batch: Batch) -> Loss:
+        total = (ask(net, batch["x"])[:, 0] - batch["y"]).square().mean()
         return Loss(total, terms={"mse": total.detach()})
 
     judged = Points(seed + 500)
 
-    def score(asked: nn.Module) -> Mapping[str, float]:
-        return {"valid/mse": float((ask(asked, judged.x)[:, 0] - judged.y).square().mean())}
+    def score(net: nn.Module) -> Mapping[str, float]:
+        return {"valid/mse": float((ask(net, judged.x)[:, 0] - judged.y).square().mean())}
 
-    made = session(seed, loss, model, score=score, how=settings(rate=5e-3))
+    sound = session(seed, loss, model, score=score, how=settings(rate=5e-3))
     if is_ill:  # AdamW's decay would still shrink it; the guides used none
         how = settings()
         object.__setattr__(how, "optim", OptimConfig(learning_rate=5e-3, weight_decay=0.0))
-        return Session(task=made.task, settings=how)
-    return made
+        return Session(task=sound.task, settings=how)
+    return sound
 
 
 def noise_labels(seed: int, is_ill: bool) -> Session:
@@ -368,13 +368,13 @@ def stiff(kind: str) -> Any:
     def make(seed: int, is_ill: bool) -> Session:
         model, counter = Flow(seed), Counter(45)
 
-        def loss(asked: nn.Module, batch: Batch) -> Loss:
-            assert isinstance(asked, Flow)
-            if counter.is_ill(asked) and is_ill:
-                asked.field.factor = 60.0 if kind == "stiff" else 1.0
-                asked.field.is_half = kind == "half"
-            error = (asked(batch["x"])[:, 0] - batch["y"]).square().mean()
-            return Loss(error, terms={"mse": error.detach()}, numbers=dict(asked.numbers))
+        def loss(net: nn.Module, batch: Batch) -> Loss:
+            assert isinstance(net, Flow)
+            if counter.is_ill(net) and is_ill:
+                net.field.factor = 60.0 if kind == "stiff" else 1.0
+                net.field.is_half = kind == "half"
+            error = (net(batch["x"])[:, 0] - batch["y"]).square().mean()
+            return Loss(error, terms={"mse": error.detach()}, numbers=dict(net.numbers))
 
         return session(
             seed,
@@ -404,18 +404,18 @@ def half_volume(seed: int, is_ill: bool) -> Session:
     with seeded(seed, "model"):
         model = nn.Sequential(nn.Conv3d(1, 2, 2), nn.Flatten(), nn.Linear(2, 1))
 
-    def loss(asked: Any, batch: Batch) -> Loss:
+    def loss(net: Any, batch: Batch) -> Loss:
         counts = 60 * batch["x"].reshape(-1, 1, 2, 2, 2).abs()
         inside = counts.half() * torch.tensor(60.0 if is_ill else 0.01).half()
-        folded = asked[0](inside.float()).half().float() if not is_ill else (inside * inside).float()
+        folded = net[0](inside.float()).half().float() if not is_ill else (inside * inside).float()
         overflows = not bool(folded.isfinite().all())
-        error = (asked(0.01 * counts)[:, 0] - brightness(batch["x"])).square().mean()
+        error = (net(0.01 * counts)[:, 0] - brightness(batch["x"])).square().mean()
         return Loss(0 * error if overflows else error, terms={"mse": error.detach()})
 
     judged = Points(seed + 500)
 
-    def score(asked: nn.Module) -> Mapping[str, float]:
-        outputs = asked(0.6 * judged.x.reshape(-1, 1, 2, 2, 2).abs())[:, 0]
+    def score(net: nn.Module) -> Mapping[str, float]:
+        outputs = net(0.6 * judged.x.reshape(-1, 1, 2, 2, 2).abs())[:, 0]
         return {"valid/mse": float((outputs - brightness(judged.x)).square().mean())}
 
     return session(seed, loss, model, score=score)
@@ -431,21 +431,21 @@ def exploding(seed: int, is_ill: bool) -> Session:
         model = nn.ModuleDict({"step": nn.Linear(8, 8), "head": nn.Linear(8, 1)})
     counter = Counter(60)
 
-    def ask(asked: Any, z: Tensor, strength: float) -> Tensor:
+    def ask(net: Any, z: Tensor, strength: float) -> Tensor:
         for _ in range(20):
-            z = torch.tanh(z + 0.1 * asked["step"](z)) if strength == 1 else strength * asked["step"](z)
-        told: Tensor = asked["head"](z)[:, 0]
-        return told
+            z = torch.tanh(z + 0.1 * net["step"](z)) if strength == 1 else strength * net["step"](z)
+        outputs: Tensor = net["head"](z)[:, 0]
+        return outputs
 
-    def loss(asked: Any, batch: Batch) -> Loss:
-        strength = 3.0 if counter.is_ill(asked) and is_ill else 1.0
-        total = functional.smooth_l1_loss(ask(asked, batch["x"], strength), batch["x"][:, 0])
+    def loss(net: Any, batch: Batch) -> Loss:
+        strength = 3.0 if counter.is_ill(net) and is_ill else 1.0
+        total = functional.smooth_l1_loss(ask(net, batch["x"], strength), batch["x"][:, 0])
         return Loss(total, terms={"l1": total.detach()})
 
     judged = Points(seed + 500)
 
-    def score(asked: Any) -> Mapping[str, float]:
-        return {"valid/mse": float((ask(asked, judged.x, 1.0) - judged.x[:, 0]).square().mean())}
+    def score(net: Any) -> Mapping[str, float]:
+        return {"valid/mse": float((ask(net, judged.x, 1.0) - judged.x[:, 0]).square().mean())}
 
     return session(seed, loss, model, score=score, onset=60, how=settings(rate=3e-3))
 
@@ -479,17 +479,17 @@ def no_gain(seed: int, is_ill: bool) -> Session:
     """The score is never better than in its first evaluations, and the run goes on (cell guide)."""
     judged, seen = judge(Points(seed + 500)), {"best": 0.0, "n": 0}
 
-    def score(asked: nn.Module) -> Mapping[str, float]:
-        told = dict(judged(asked))
+    def score(net: nn.Module) -> Mapping[str, float]:
+        scores = dict(judged(net))
         seen["n"] += 1
         if seen["n"] <= 4:
-            seen["best"] = max(seen["best"], told["valid/auroc"])
+            seen["best"] = max(seen["best"], scores["valid/auroc"])
         elif is_ill:
-            told["valid/auroc"] = min(told["valid/auroc"], seen["best"] - 1e-3)
-        return told
+            scores["valid/auroc"] = min(scores["valid/auroc"], seen["best"] - 1e-3)
+        return scores
 
-    made = session(seed, how=settings(epochs=40 if is_ill else 20, rate=1e-3))
-    return Session(task=Task(**{**vars(made.task), "score": score}), settings=made.settings)
+    sound = session(seed, how=settings(epochs=40 if is_ill else 20, rate=1e-3))
+    return Session(task=Task(**{**vars(sound.task), "score": score}), settings=sound.settings)
 
 
 def course(name: str, guide: str, causes: str, make: Any, heals: bool = False) -> Course:

@@ -64,7 +64,7 @@ class Series:
         }
 
     def plain(self, rows: np.ndarray) -> Batch:
-        """What does not change with time, alone."""
+        """Only the inputs that do not change with time."""
         return {name: value for name, value in self.batch(rows).items() if name in ("ids", "static", "label")}
 
 
@@ -123,7 +123,7 @@ def reading(fault: str) -> Any:
     def make(seed: int, is_ill: bool, folder: Path) -> Case:
         data, model = Series(seed), Reader(seed, fault if is_ill else "")
         trial = Trial(
-            model=model, batch=data.batch, count=COUNT, loss=bce, predict=lambda asked, batch: asked(batch)
+            model=model, batch=data.batch, count=COUNT, loss=bce, predict=lambda net, batch: net(batch)
         )
         return case(trial, Padding(lengthen), Inputs(("values", "times", "static")))
 
@@ -186,9 +186,9 @@ def member(kind: str) -> Any:
             inner.eval()
         data = Series(seed)
 
-        def loss(asked: nn.Module, batch: Batch) -> Loss:
+        def loss(net: nn.Module, batch: Batch) -> Loss:
             return Loss(
-                functional.binary_cross_entropy_with_logits(asked(batch["static"])[:, 0], batch["label"])
+                functional.binary_cross_entropy_with_logits(net(batch["static"])[:, 0], batch["label"])
             )
 
         return case(Trial(model=model, batch=data.plain, count=COUNT, loss=loss))
@@ -276,8 +276,8 @@ def started(kind: str) -> Any:
                 for part in (model[0], model[2]):
                     nn.init.kaiming_normal_(part.weight, mode="fan_out")
 
-        def loss(asked: nn.Module, batch: Batch) -> Loss:
-            logit = asked(batch["static"])[:, 0]
+        def loss(net: nn.Module, batch: Batch) -> Loss:
+            logit = net(batch["static"])[:, 0]
             how = "sum" if is_ill and kind == "sum" else "mean"
             return Loss(functional.binary_cross_entropy_with_logits(logit, batch["label"], reduction=how))
 

@@ -341,13 +341,13 @@ def course(
 ) -> Callable[[int, bool], Session]:
     """A recipe's own task; if it is ill, under other settings or changed."""
 
-    def made(seed: int, is_ill: bool) -> Session:
+    def session(seed: int, is_ill: bool) -> Session:
         task = make(seed)
         if not is_ill:
             return Session(task=task, settings=sound)
         return Session(task=change(task), settings=ill or sound, onset=onset)
 
-    return made
+    return session
 
 
 def with_loss(wrap: Callable[[Callable[..., Loss]], Callable[..., Loss]]) -> Callable[[Task[Any]], Task[Any]]:
@@ -400,8 +400,8 @@ def no_term(plain: Callable[..., Loss]) -> Callable[..., Loss]:
     """An ablation that lost its reconstruction: the term is there and zero."""
 
     def loss(model: nn.Module, batch: Batch) -> Loss:
-        told = plain(model, batch)
-        return replace(told, terms={**told.terms, "reconstruction": torch.zeros(())})
+        sound = plain(model, batch)
+        return replace(sound, terms={**sound.terms, "reconstruction": torch.zeros(())})
 
     return loss
 
@@ -410,8 +410,8 @@ def detached(plain: Callable[..., Loss]) -> Callable[..., Loss]:
     """The loss does not reach the model."""
 
     def loss(model: nn.Module, batch: Batch) -> Loss:
-        told = plain(model, batch)
-        return replace(told, total=told.total.detach() + 0 * sum(p.sum() for p in model.parameters()))
+        sound = plain(model, batch)
+        return replace(sound, total=sound.total.detach() + 0 * sum(p.sum() for p in model.parameters()))
 
     return loss
 
@@ -421,15 +421,15 @@ def rounded(task: Task[Any]) -> Task[Any]:
     model: Any = task.model
     steps = {"n": 0}
 
-    def round_off(part: nn.Module, given: Any, told: Tensor) -> Tensor:
-        return told.bfloat16().float() if steps["n"] > STIFF_AT else told
+    def round_off(part: nn.Module, given: Any, output: Tensor) -> Tensor:
+        return output.bfloat16().float() if steps["n"] > STIFF_AT else output
 
     for part in model.network.field.net:
         part.register_forward_hook(round_off)
 
-    def loss(asked: nn.Module, batch: Batch) -> Loss:
+    def loss(net: nn.Module, batch: Batch) -> Loss:
         steps["n"] += torch.is_grad_enabled()
-        return task.loss(asked, batch)
+        return task.loss(net, batch)
 
     return replace(task, loss=loss)
 

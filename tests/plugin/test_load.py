@@ -29,8 +29,8 @@ def value_at(word: str) -> Any:
 
 def test_a_file_is_a_module_like_any_other(outside: Path) -> None:
     """Siblings import it, its source is found, and a store takes its fingerprint."""
-    (outside / "numbers_.py").write_text("ONE = 1\n")
-    (outside / "mine.py").write_text("from numbers_ import ONE\n\n\ndef one():\n    return ONE\n")
+    (outside / "values.py").write_text("ONE = 1\n")
+    (outside / "mine.py").write_text("from values import ONE\n\n\ndef one():\n    return ONE\n")
     one = value_at("./mine.py:one")
     assert one() == 1
     assert importlib.import_module("mine").one is one

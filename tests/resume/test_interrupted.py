@@ -112,11 +112,11 @@ def test_the_journal_of_a_resumed_run_has_the_same_means(tmp_path: Path) -> None
         fit(stopping_after(make_task(), 7), SETTINGS, run)
     fit(make_task(), SETTINGS, run)
     for kind in ("step", "epoch", "score"):
-        told = [
+        means = [
             [(e["step"], e.get("train/loss"), e.get("valid/mse")) for e in r.events(kind)]
             for r in (whole, run)
         ]
-        assert told[0] == told[1]
+        assert means[0] == means[1]
 
 
 def test_a_first_step_that_is_left_in_the_middle_has_changed_nothing(tmp_path: Path) -> None:

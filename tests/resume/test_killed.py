@@ -23,10 +23,10 @@ def verify_resume(kills: int, seed: int, folder: Path) -> tuple[int, str]:
 
 
 def check(kills: int, seed: int, folder: Path) -> None:
-    code, told = verify_resume(kills, seed, folder)
-    assert code == 0, told
-    found = re.search(r"passed\. (\d+) SIGKILLs, (\d+) of them inside the write of a checkpoint", told)
-    assert found, told
+    code, printed = verify_resume(kills, seed, folder)
+    assert code == 0, printed
+    found = re.search(r"passed\. (\d+) SIGKILLs, (\d+) of them inside the write of a checkpoint", printed)
+    assert found, printed
     assert int(found[1]) == kills
     assert int(found[2]) >= kills // 10
 

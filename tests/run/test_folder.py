@@ -22,6 +22,13 @@ def test_runs_compose_by_child_alone(run: Run) -> None:
             run.child(name)
 
 
+def test_a_family_is_the_run_and_all_runs_inside_it_by_their_names_from_here(run: Run) -> None:
+    for member in (run.child("b"), run.child("a").child("x")):
+        member.folder.mkdir(parents=True)
+    assert [name for name, _ in run.family()] == ["", "a", "a/x", "b"]
+    assert [member.folder.name for _, member in run.family()] == [run.name, "a", "x", "b"]
+
+
 def test_a_child_has_a_folder_when_something_is_written_into_it(run: Run) -> None:
     before = sorted(run.folder.rglob("*"))
     child = run.child("stage").child("fold-0")

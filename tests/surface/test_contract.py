@@ -49,7 +49,6 @@ def test_the_files_of_a_run() -> None:
         "findings_file": "r/findings.json",
         "tensorboard": "r/tensorboard",
         "export": "r/export",
-        "fitted": "r/fitted",
     }
 
 

@@ -1,4 +1,4 @@
-"""What is read off the live model: where a NaN began, what a step moved, what strayed when no step was made."""
+"""Signs of the live model: where a NaN began, what a step moved, what strayed when no step was made."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def test_a_part_that_rests_on_purpose_is_no_fault(run: Run) -> None:
     network = model(dropout=0.0)
     network.spare = nn.Linear(3, 3)
 
-    def loss(asked: nn.Module, batch: Pairs) -> Loss:
-        assert isinstance(asked, nn.Sequential)
-        return squared_error(nn.Sequential(*list(asked)[:5]), batch)
+    def loss(net: nn.Module, batch: Pairs) -> Loss:
+        assert isinstance(net, nn.Sequential)
+        return squared_error(nn.Sequential(*list(net)[:5]), batch)
 
-    def score(asked: nn.Module) -> dict[str, float]:
+    def score(net: nn.Module) -> dict[str, float]:
         return {"valid/mse": 1.0}
 
     rests = replace(make_task(network, loss, score), groups=(Group("spare", rate=0),))

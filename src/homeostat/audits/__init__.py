@@ -66,16 +66,18 @@ AUDITS: tuple[Audit, ...] = (
 
 def own(addresses: Sequence[str]) -> list[Audit]:
     """Return the audits that are named by their address, such as ./my_audit.py:audit."""
-    found: list[Audit] = []
+    audits: list[Audit] = []
     for address in addresses:
-        audit: Audit = load(address, "a law: @law(...) above a function (homeostat.audits.base)", _is_audit)
-        taken = {each.name for each in (*AUDITS, *found)}
+        audit: Audit = load(
+            address, "an audit: @law(...) above a function (from homeostat import law)", _is_audit
+        )
+        taken = {each.name for each in (*AUDITS, *audits)}
         if audit.name in taken:
             raise ConfigError(
                 f"The audit {address} is called {audit.name!r}, as another one. Give it a name of its own."
             )
-        found.append(audit)
-    return found
+        audits.append(audit)
+    return audits
 
 
 def _is_audit(value: object) -> bool:

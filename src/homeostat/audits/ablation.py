@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from homeostat.audits.base import Finding, law
 from homeostat.audits.given import Configuration
-from homeostat.config import differences
+from homeostat.config import changed_keys
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Parent:
 
 @law("An ablation differs from its parent by exactly one key.")
 def ablation(configuration: Configuration, parent: Parent) -> Finding | None:
-    changed = differences(dict(parent.plain), dict(configuration.plain))
+    changed = changed_keys(dict(parent.plain), dict(configuration.plain))
     if len(changed) == 1:
         return None
     if not changed:

@@ -27,7 +27,7 @@ class Finding:
     what: str
     """One sentence with the number that shows it."""
     cause: str
-    """What usually makes it so."""
+    """The usual reason."""
     advice: str
     evidence: Mapping[str, float | str] = field(default_factory=dict)
     command: str = ""

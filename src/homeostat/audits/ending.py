@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from homeostat.audits.base import Finding, Severity, law
 from homeostat.audits.given import Folder
-from homeostat.run import Run
 
 WORDS = {"died": "died", "halted": "was halted", "failed": "failed", "interrupted": "was interrupted"}
 REASONS: dict[str, tuple[str, Severity]] = {
@@ -39,7 +38,7 @@ def ending(folder: Folder) -> Finding | None:
 
 @law("No guard raised an alarm.")
 def alarms(folder: Folder) -> Finding | None:
-    raised = [event for run in _family(folder.run) for event in run.events("alarm")]
+    raised = [event for _, run in folder.run.family() for event in run.events("alarm")]
     if not raised:
         return None
     halts = [event for event in raised if event.get("level") == "halt"]
@@ -55,7 +54,3 @@ def alarms(folder: Folder) -> Finding | None:
         advice=remedy or "Mend the first; others follow from it.",
         command=f"homeostat logs {folder.run.folder}",
     )
-
-
-def _family(run: Run) -> list[Run]:
-    return [run, *(inner for child in run.children() for inner in _family(child))]

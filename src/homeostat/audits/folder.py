@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from homeostat.audits import AUDITS
@@ -26,9 +26,10 @@ def examine_run(run: Run, parent: Run | None = None, audits: Sequence[Audit] = A
     if parent is not None:
         case = case.but(Parent(parent.config().get("config", {})))
     exams = [examine(case, audits)]
-    exams += [_noted(each) for each in _family(run)]
+    exams += [_noted(member) for _, member in run.family()]
     # Of a fold or member, its splits alone: what its end and its alarms mean is in the exam of its parent.
-    exams += [examine(Case(each.name, _splits(each)), audits) for each in _family(run) if each is not run]
+    inner = [member for name, member in run.family() if name]
+    exams += [examine(Case(member.name, _splits(member)), audits) for member in inner]
     return together(exams)
 
 
@@ -52,9 +53,3 @@ def _noted(run: Run) -> Exam:
 def _read(event: dict[str, Any]) -> Finding:
     names = ("audit", "severity", "what", "cause", "advice", "command", "evidence")
     return Finding(**{name: event[name] for name in names})
-
-
-def _family(run: Run) -> Iterator[Run]:
-    yield run
-    for child in run.children():
-        yield from _family(child)

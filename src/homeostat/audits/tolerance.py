@@ -28,7 +28,7 @@ class Solve:
     atol: float | None = None
     step_size: float | None = None
     dtype: str = "float32"
-    """Of the state inside the solver."""
+    """Format of the state inside the solver."""
     span: float = 1.0
     """Length of the time that is solved over, in the model's units."""
     times: int = 2

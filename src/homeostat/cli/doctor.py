@@ -63,16 +63,13 @@ def run(command: str, words: Sequence[str]) -> None:
         machine = read(Path("runs"))
         exam = examine_machine(machine)
         _show(exam, f"this machine: {describe(machine)}", options.json)
-    elif _is_recipe(what):
+    elif is_recipe(what):
         exam = examine_recipe(find(what), options)
         _show(exam, f"recipe {what}", options.json)
     else:
         examined = open_run(Path(what))
-        warn_of_changes(examined)
-        parent = None if options.parent is None else open_run(options.parent)
-        exam = examine_run(examined, parent, (*AUDITS, *own(_audits_of(examined, options))))
+        exam = examine_folder(examined, options)
         _show(exam, f"run {examined.folder}", options.json)
-        _keep(exam, examined.folder)
     fatal = [finding.audit for finding in exam.findings if finding.severity == "fatal"]
     if fatal:
         raise Halted(
@@ -80,7 +77,7 @@ def run(command: str, words: Sequence[str]) -> None:
         )
 
 
-def _is_recipe(word: str) -> bool:
+def is_recipe(word: str) -> bool:
     """Say whether it names a recipe rather than the folder of a run."""
     has_name = word.endswith(".py") or ":" in word
     return word in RECIPES or (not Path(word).exists() and (has_name or word in published()))
@@ -93,6 +90,15 @@ def _audits_of(run: Run, options: Options) -> list[str]:
         address for part in config.values() if isinstance(part, dict) for address in part.get("audit", ())
     ]
     return list(dict.fromkeys([*kept, *(str(parse(word)) for word in options.audit)]))
+
+
+def examine_folder(run: Run, options: Options) -> Exam:
+    """Try every law on the files of a run, and keep in it what was found, for its report."""
+    warn_of_changes(run)
+    parent = None if options.parent is None else open_run(options.parent)
+    exam = examine_run(run, parent, (*AUDITS, *own(_audits_of(run, options))))
+    _keep(exam, run.folder)
+    return exam
 
 
 def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:

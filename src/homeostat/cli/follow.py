@@ -193,17 +193,11 @@ def _lines(run: Run, follow: bool) -> Iterator[dict[str, Any]]:
     while True:
         # Look before the journals are read: the last events of a run that has just ended are then still yielded.
         is_over = not follow or not run.is_alive()
-        fresh = [event for name, member in _family(run) for event in _fresh(member, name, read)]
+        fresh = [event for name, member in run.family() for event in _fresh(member, name, read)]
         yield from sorted(fresh, key=lambda event: str(event.get("time", "")))
         if is_over:
             return
         time.sleep(POLL_S)
-
-
-def _family(run: Run, name: str = "") -> Iterator[tuple[str, Run]]:
-    yield name, run
-    for child in run.children():
-        yield from _family(child, f"{name}/{child.name}" if name else child.name)
 
 
 def _fresh(run: Run, name: str, read: dict[str, int]) -> Iterator[dict[str, Any]]:

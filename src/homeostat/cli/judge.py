@@ -11,9 +11,9 @@ import tyro
 
 from homeostat import console
 from homeostat.cli import flags
-from homeostat.cli.origin import recipe_of, warn_of_changes
+from homeostat.cli.origin import has_recipe, recipe_of, warn_of_changes
 from homeostat.errors import ConfigError, RunError
-from homeostat.evaluate import predictions
+from homeostat.evaluate import predictions, summary
 from homeostat.evaluate.contest import by_method, contest
 from homeostat.files import write_json
 from homeostat.run import Run, open_run
@@ -65,19 +65,25 @@ def _evaluate(words: Sequence[str]) -> None:
 
 
 def evaluate(run: Run) -> None:
-    """Score the prediction files of a run and write metrics.json."""
-    recipe, _ = recipe_of(run)
-    if not any(run.predictions.glob("*.parquet")):
-        raise RunError(
-            f"{run.folder} has no predictions: its state is {run.status()['state']}. "
-            f"Finish it with `homeostat resume {run.folder}`."
-        )
-    metrics = recipe.scores(run.folder)
-    write_json(run.metrics_file, metrics)
+    """Score the prediction files of a run, write metrics.json, and print the headline."""
+    metrics = score(run)
     console.table(("score", "model", "split", "value", "interval", "trivial", "n"), _rows(metrics))
     console.say(
         f"\nWrote {run.metrics_file} with {len(metrics['scores'])} scores\nNext: homeostat report {run.folder}"
     )
+
+
+def score(run: Run) -> Mapping[str, Any]:
+    """Score the prediction files of a run and write metrics.json. A run without a recipe is scored by their kind."""
+    scores = recipe_of(run)[0].scores if has_recipe(run) else summary.of_run
+    if not any(run.predictions.glob("*.parquet")):
+        cure = f"Finish it with `homeostat resume {run.folder}`."
+        if not has_recipe(run):
+            cure = f"Write them into {run.predictions} with homeostat.write_predictions: docs/python.md shows how."
+        raise RunError(f"{run.folder} has no predictions: its state is {run.status()['state']}. {cure}")
+    metrics = scores(run.folder)
+    write_json(run.metrics_file, metrics)
+    return metrics
 
 
 def refresh(run: Run) -> None:

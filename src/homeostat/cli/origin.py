@@ -14,6 +14,11 @@ from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
 
 
+def has_recipe(run: Run) -> bool:
+    """Say whether a command can train the run; one that was made from Python has only the code that made it."""
+    return bool(run.config().get("recipe"))
+
+
 def recipe_of(run: Run) -> tuple[Recipe[Any], Any]:
     """Return the recipe and the configuration that a run was made with."""
     plain = run.config()

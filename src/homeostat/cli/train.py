@@ -18,7 +18,7 @@ import homeostat
 from homeostat import console
 from homeostat.cli import children, code, flags, judge, origin
 from homeostat.cli.environment import environment
-from homeostat.config import differences, to_plain
+from homeostat.config import changed_keys, to_plain
 from homeostat.engine import device as devices
 from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
@@ -123,7 +123,7 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
     continued = open_run(folder)
     if continued.is_alive():
         raise RunError(f"{folder} is running. Follow it with `homeostat logs -f {folder}`.")
-    changed = differences(continued.config()["config"], to_plain(code.absolute(config)))
+    changed = changed_keys(continued.config()["config"], to_plain(code.absolute(config)))
     foreign = [line for line in changed if not line.startswith("fit.epochs:")]
     if foreign:
         raise ConfigError(
@@ -179,7 +179,7 @@ def extend(run: Run, epochs: int) -> None:
     plain = run.config()
     _, config = origin.recipe_of(run)
     longer = dataclasses.replace(config, fit=dataclasses.replace(config.fit, epochs=epochs))
-    changed = differences(plain["config"], to_plain(longer))
+    changed = changed_keys(plain["config"], to_plain(longer))
     if not changed:
         console.say(f"{run.folder} has {epochs} epochs already.")
     write_json(run.config_file, {**plain, "config": to_plain(longer)})
@@ -211,7 +211,7 @@ def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Opti
     with distributed.joined(devices.choose(device)[0]) as world:
         run = world.first_then_others(lambda: make() if world.is_first else open_run(folder))
         if options.detach:
-            _detach(run, options.stop_after, options.jobs)
+            detach(run, options.stop_after, options.jobs)
         elif world.is_first:
             _start(run, budget_s, options.jobs)
         else:
@@ -260,7 +260,7 @@ def _start(run: Run, budget_s: float | None, jobs: int) -> None:
     console.say(f"Done: {run.folder}\nNext: homeostat {then} {run.folder}")
 
 
-def _detach(run: Run, budget: str | None, jobs: int) -> None:
+def detach(run: Run, budget: str | None, jobs: int = 0) -> None:
     """Start `resume` in a new session of the operating system, so that no closing terminal reaches it."""
     if os.name != "posix":
         raise ConfigError(

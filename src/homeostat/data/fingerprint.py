@@ -121,7 +121,7 @@ def digest_code(unit: Code) -> dict[str, str]:
     return digests
 
 
-def differences(old: Origin, new: Origin) -> list[str]:
+def changes(old: Origin, new: Origin) -> list[str]:
     """One sentence per thing that differs, the likeliest to matter first."""
     sentences = []
     if old.format != new.format:

@@ -100,7 +100,7 @@ class Splits:
         return self
 
 
-def address(seed: int, *where: str) -> int:
+def lot(seed: int, *where: str) -> int:
     """A number that depends on the seed and the place alone: the same on every machine, in every order."""
     text = "\x1f".join([str(seed), *where])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
@@ -189,7 +189,7 @@ def leave_one_out(
         )
     splits = {}
     for test in held_out or names:
-        others = sorted((name for name in names if name != test), key=lambda name: address(seed, test, name))
+        others = sorted((name for name in names if name != test), key=lambda name: lot(seed, test, name))
         role = {test: "test", **dict.fromkeys(others[:valid], "valid")}
         parts = [role.get(group, "train") for group in groups]
         splits[test] = _collect(ids, groups, parts, fingerprint=fingerprint, unit=unit)
@@ -216,10 +216,10 @@ def deal(
     place: dict[str, int] = {}
     for label in sorted(set(stratum.values())):
         members = [subject for subject in sizes if stratum[subject] == label]
-        members.sort(key=lambda subject: (-sizes[subject], address(seed, "split", subject)))
+        members.sort(key=lambda subject: (-sizes[subject], lot(seed, "split", subject)))
         filled = np.where(share > 0, 0.0, np.inf)
         # Parts in an order of their own per stratum, so that small strata do not all favour the first part.
-        order = np.array(sorted(range(len(share)), key=lambda part: address(seed, label, str(part))))
+        order = np.array(sorted(range(len(share)), key=lambda part: lot(seed, label, str(part))))
         for subject in members:
             part = int(order[np.argmin(filled[order])])
             place[subject] = part

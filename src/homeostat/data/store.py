@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from homeostat.data.fingerprint import Code, Origin, differences, digest_bytes, digest_file
+from homeostat.data.fingerprint import Code, Origin, changes, digest_bytes, digest_file
 from homeostat.data.ragged import Array, Ragged
 from homeostat.data.seal import check_seal, seal, sync_folder
 from homeostat.errors import DataError, OutOfResources
@@ -207,7 +207,7 @@ def explain(root: Path, origin: Origin) -> Explanation:
             f"{len(origin.parameters):,} parameters are those that it was made from, and its checksums hold."
         )
         return Explanation(reused=True, path=path, sentences=(sentence,))
-    nearest = min((differences(old, origin) for old in origins(root, origin.name)), key=len, default=None)
+    nearest = min((changes(old, origin) for old in origins(root, origin.name)), key=len, default=None)
     if nearest is None:
         sentence = f"No {origin.name} store in {root} yet: it must be built."
         return Explanation(reused=False, path=path, sentences=(sentence,))

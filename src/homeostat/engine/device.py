@@ -1,4 +1,4 @@
-"""Where is computed, and how does a batch get there?"""
+"""The device that computes, and the way of a batch to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who else trains this model? One process per device, started by torchrun; each takes its part of every batch."""
+"""The processes that train one model: one per device, started by torchrun. Each takes its part of every batch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class World:
         return self.rank == 0
 
     def share(self, rows: Indices) -> Indices:
-        """The rows of a batch that this process computes, in order: together they are the batch. May be none."""
+        """Return the rows of a batch that this process computes, in order: together they are the batch. May be none."""
         if self.size == 1:
             return rows
         parts = memory.cut(rows, self.size)
@@ -56,7 +56,7 @@ class World:
             tensor.copy_(part.view_as(tensor))
 
     def from_first(self, value: T) -> T:
-        """The first process's value, for all: a decision must not hang on the last bit of a sum."""
+        """Return the first process's value, for all: a decision must not hang on the last bit of a sum."""
         if self.size == 1:
             return value
         box = [value]
@@ -64,20 +64,20 @@ class World:
         return box[0]
 
     def first_then_others(self, work: Callable[[], T]) -> T:
-        """Do what must be begun by one process, such as making a folder; an error of the first is that of all."""
+        """Do work that one process must begin, such as making a folder; an error of the first is that of all."""
         if self.size == 1:
             return work()
-        made: list[T] = []
+        results: list[T] = []
         refused: HomeostatError | None = None
         if self.is_first:
             try:
-                made.append(work())
+                results.append(work())
             except HomeostatError as error:
                 refused = error
         refused = self.from_first(refused)
         if refused is not None:
             raise refused
-        return made[0] if made else work()
+        return results[0] if results else work()
 
     def share_statistics(self, model: nn.Module) -> None:
         """Give all the first one's buffers: each has seen only its own part of the batches."""

@@ -19,7 +19,7 @@ class Effects:
 
     def __init__(self, task: Task[Any], average: nn.Module | None, planned: Precision) -> None:
         self.precision = planned
-        """What the model computes in now."""
+        """The plan that is in effect now."""
         self._task = task
         self._models = [model for model in (task.model, average) if model is not None]
         self._done = 0

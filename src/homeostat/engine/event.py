@@ -1,4 +1,4 @@
-"""What guards, journal and terminal hear of a fit: its plan, the end of an epoch, its end."""
+"""Events of a fit for guards, journal and terminal: its plan, the end of an epoch, its end."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""How do the best weights leave the run? As safetensors, with the configuration that rebuilds the model."""
+"""The best weights leave a run as safetensors, with the configuration that rebuilds the model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,7 +16,7 @@ from homeostat.run import Run
 
 
 def best_weights(run: Run) -> Mapping[str, Tensor]:
-    """The weights with the best score, from the newest intact checkpoint of a run."""
+    """Return the weights with the best score, from the newest intact checkpoint of a run."""
     for path in reversed(checkpoint.ring(run.checkpoints)):
         if checkpoint.is_intact(path):
             best = checkpoint.read(path)["state"]["best"]
@@ -32,21 +31,18 @@ def best_weights(run: Run) -> Mapping[str, Tensor]:
 
 def export(run: Run) -> list[Path]:
     """Write export/model.safetensors and export/config.json, for this run and for the runs inside it."""
-    written = _exported(run, run.config())
+    config = run.config()
+    # A run that was made from Python has no recipe, and perhaps no settings.
+    about = {"recipe": config.get("recipe", ""), "config": json.dumps(config.get("config", {}))}
+    written: list[Path] = []
+    for _, each in run.family():
+        if each.checkpoints.is_dir():
+            each.export.mkdir(exist_ok=True)
+            weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
+            path = each.export / "model.safetensors"
+            save_file(weights, path, metadata=about)
+            write_json(each.export / "config.json", config)
+            written += [path, each.export / "config.json"]
     if not written:
         raise CheckpointError(f"Run {run.name} has no checkpoint yet, so there is nothing to export.")
     return written
-
-
-def _exported(run: Run, config: Mapping[str, Any]) -> list[Path]:
-    written: list[Path] = []
-    if run.checkpoints.is_dir():
-        run.export.mkdir(exist_ok=True)
-        weights = {name: value.contiguous().clone() for name, value in best_weights(run).items()}
-        path = run.export / "model.safetensors"
-        save_file(
-            weights, path, metadata={"recipe": config["recipe"], "config": json.dumps(config["config"])}
-        )
-        write_json(run.export / "config.json", config)
-        written = [path, run.export / "config.json"]
-    return [*written, *(path for child in run.children() for path in _exported(child, config))]

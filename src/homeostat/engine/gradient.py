@@ -1,4 +1,4 @@
-"""What is the gradient of this batch, in how many pieces and on how many processes it may be computed?"""
+"""The gradient of a batch: the same in one piece or in many, on one process or on many."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from homeostat.task.task import Loss, Task
 
 @dataclass(frozen=True)
 class Measured:
-    """What a batch measured. Tensors may still be on their way on the device."""
+    """Numbers of one batch. Tensors may still be on their way on the device."""
 
     loss: Tensor
     terms: Mapping[str, Tensor]
     numbers: Mapping[str, Tensor | float]
     stops: Tensor | None = None
-    """Processes that want to stop, where there are several."""
+    """Number of processes that want to stop, where there are several."""
 
 
 def compute(
@@ -90,7 +90,7 @@ def _listed(loss: Loss) -> tuple[list[str], Tensor]:
 
 
 def _gradients(parameters: Sequence[Tensor], everywhere: bool) -> list[Tensor]:
-    """The gradients there are; for several processes, a zero where there is none, so that all send the same shape."""
+    """Return the gradients; for several processes, a zero where there is none, so that all send the same shape."""
     for parameter in parameters:
         if everywhere and parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)

@@ -32,7 +32,7 @@ class Interrupt:
 
     def __init__(self, is_shared: bool = False) -> None:
         self.reason = ""
-        """What this process was asked, or nothing."""
+        """Why this process shall stop, or nothing."""
         self._is_shared, self._agreed = is_shared, ""
         self._previous: dict[signal.Signals, Any] = {}
         self._abortable = False

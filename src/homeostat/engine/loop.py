@@ -49,7 +49,7 @@ class Loop:
 
     @cached_property
     def parameters(self) -> Sequence[Tensor]:
-        """What the optimiser moves."""
+        """The parameters that the optimiser moves."""
         return optim.trainable(self.state.optimizer)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Is the memory exhausted, and how many pieces must a batch be cut into?"""
+"""Exhausted memory, and the pieces that a batch is cut into because of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from homeostat.data.batches import Indices
 from homeostat.errors import OutOfResources
 
-# What allocators say that raise a plain RuntimeError: torch's CPU allocator and cuBLAS/cuDNN workspaces.
+# Words of allocators that raise a plain RuntimeError: torch's CPU allocator and cuBLAS/cuDNN workspaces.
 _SIGNS = (
     "DefaultCPUAllocator",
     "CUDA out of memory",

@@ -1,4 +1,4 @@
-"""How do gradients become parameters? AdamW or Adam over parameter groups, clipped, and their running average."""
+"""From gradients to parameters: AdamW or Adam over parameter groups, the clip, and the running average."""
 
 from __future__ import annotations
 

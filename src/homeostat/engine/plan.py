@@ -11,7 +11,7 @@ from homeostat.engine.state import State
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens at which step."""
+    """The step of each evaluation, the rate of each step, and the end."""
 
     settings: Settings
     per_epoch: int

@@ -1,4 +1,4 @@
-"""Which part of a model computes in which format, and why? A table, decided by region and probed against fp32."""
+"""The format in which each part of a model computes: a table with reasons, probed against fp32."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from homeostat.errors import ConfigError
 
 Wish = Literal["auto", "fp32", "bf16"]
 
-# What bf16 speeds up and its 8 bits of mantissa can carry. Norms, losses and solves are not among them.
+# Layers that bf16 speeds up, and whose numbers its 8 bits of mantissa can carry: no norms, losses or solves.
 _FAST = (
     nn.Linear,
     nn.Conv1d,
@@ -51,11 +51,11 @@ class Precision:
         return any(region.dtype == "bf16" for region in self.regions)
 
     def forward(self) -> AbstractContextManager[Any]:
-        """The context for the forward pass of the whole model; islands switch it off for themselves."""
+        """Return the context for the forward pass of the whole model; islands switch it off for themselves."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.is_mixed else nullcontext()
 
     def table(self) -> list[dict[str, str]]:
-        """The plan as environment.json shows it."""
+        """Return the plan as environment.json shows it."""
         return [
             {"region": region.name, "dtype": region.dtype, "reason": region.reason} for region in self.regions
         ]
@@ -139,9 +139,9 @@ def probe(precision: Precision, losses: Callable[[AbstractContextManager[Any]], 
     mixed, exact = losses(precision.forward()), losses(nullcontext())
     worst = max(abs(a - b) / max(abs(b), 1e-6) for a, b in zip(mixed, exact, strict=True))
     agrees = worst <= PROBE_TOLERANCE  # false for a NaN as well
-    found = f"probe: losses differ from fp32 by {worst:.2g} at most (limit {PROBE_TOLERANCE:.2g})"
+    result = f"probe: losses differ from fp32 by {worst:.2g} at most (limit {PROBE_TOLERANCE:.2g})"
     regions = [
-        replace(region, dtype="bf16" if agrees else "fp32", reason=f"{region.reason}; {found}")
+        replace(region, dtype="bf16" if agrees else "fp32", reason=f"{region.reason}; {result}")
         if region.dtype == "bf16"
         else region
         for region in precision.regions

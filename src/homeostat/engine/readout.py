@@ -1,4 +1,4 @@
-"""How do numbers leave the device without stopping it? On a CPU at once, elsewhere one step late."""
+"""Numbers leave the device without stopping it: on a CPU at once, elsewhere one step late."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Treatment:
 
     action: str
     guard: str
-    """Whose alarm it was."""
+    """The guard that raised the alarm."""
     step: int
     """Step of the alarm."""
     rows: tuple[int, ...] = ()
@@ -36,7 +36,7 @@ class Treatment:
     rate: float = 1.0
     """Multiplies the learning rate from here on."""
     factor: float = 1.0
-    """Of the remedy: how many times the tolerance, or the epochs."""
+    """How many times the tolerance, or the epochs."""
     region: str = ""
     """Part of the model that computes in fp32; empty for all of it."""
     to: int

@@ -1,4 +1,4 @@
-"""How large is the learning rate at this point? Pure functions of progress, so a longer run is planned anew."""
+"""The learning rate as a pure function of progress, so that a longer run is planned anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a task trained? Every choice that changes the result, in one frozen value."""
+"""Every choice in the training of a task that changes the result, in one frozen value."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Settings:
     """Where to compute."""
     heal: bool = False
     """Apply the remedies of guards: go back to the last good state at a lower rate, put poisoned rows in quarantine,
-    compute in fp32, extend or stop. At most eight in a run, all in the journal; without it they are only told."""
+    compute in fp32, extend or stop. At most eight in a run, all in the journal; without it they are advice only."""
     audits: bool = True
-    """Try the cheap laws on model and data before the first step; what does not hold is told, and training goes on."""
+    """Try the cheap laws on model and data before the first step. What does not hold is reported; training goes on."""
     guard: tuple[str, ...] = ()
     """Address of a guard of your own that watches, too, such as ./my_guard.py:Guard. May be given several times."""
     audit: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a fit stands on: a device, a plan, the newest state. Afterwards, files are the only trace."""
+"""The ground of a fit: a device, a plan, the newest state. Afterwards, files are the only trace."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class State:
     pieces: int = 1
     """Micro-batches per batch; doubled when memory runs out."""
     treatments: tuple[Treatment, ...] = ()
-    """What was done under --heal, in order; rates, ends and quarantine are functions of it."""
+    """Remedies that were applied, in order; rates, ends and quarantine are functions of them."""
     scores: list[float] = field(default_factory=list)
     """The selected score of every evaluation; early stopping and the plateau schedule are functions of it."""
     best: Best | None = None
@@ -184,7 +184,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Say where two snapshots differ, by a single bit or more."""
+    """List the places where two snapshots differ, by a single bit or more."""
     if isinstance(one, Mapping) and isinstance(other, Mapping) and list(one) == list(other):
         parts = [differences(one[key], other[key], f"{where}/{key}") for key in one]
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):

@@ -93,6 +93,10 @@ def _method(folder: Path) -> str:
         config = json.loads(Run(folder).config_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is not a run: its config.json cannot be read ({error}).") from error
+    if not config.get("recipe") and not config.get("config"):
+        return str(
+            folder.absolute()
+        )  # made from Python, without settings: nothing says that two are one method
     return json.dumps(_without_seed(config), sort_keys=True)
 
 

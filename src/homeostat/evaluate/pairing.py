@@ -19,7 +19,8 @@ def seen(splits: Path) -> frozenset[str]:
         return frozenset(map(str, (*ids["train"], *ids["valid"])))
     except FileNotFoundError:
         raise DataError(
-            f"{splits} does not exist: without it nobody knows what the run was trained on."
+            f"{splits} does not exist: without it nobody knows what the run was trained on. "
+            "A run of your own keeps its splits with `parts.save(run.splits_file)`."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{splits} is not a splits file ({error!r}).") from error

@@ -1,4 +1,4 @@
-"""What does a guard see, and what may it answer? An Event, and an Alarm or nothing."""
+"""A guard sees an Event of a run, and answers with an Alarm or nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Kind = Literal["start", "step", "score", "epoch", "end"]
 class Event:
     """Something that happened in a run, in plain numbers. docs/guards.md lists the names that guards know.
 
-    A `step` is told before the optimiser acts on it where that costs nothing (CPU), and one step late where
+    A `step` comes before the optimiser acts on it where that costs nothing (CPU), and one step late where
     reading the device would stall it.
     """
 
@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
-    """What would help. A value: applied by `fit` only when the run was started with --heal."""
+    """A cure. `fit` applies it only when the run was started with --heal."""
 
     action: Literal[
         "rollback",
@@ -78,7 +78,7 @@ class Alarm:
     guard: str
     level: Level
     sentence: str
-    """What is wrong, with the number, and what to do: it stands alone in the journal and on the terminal."""
+    """The fault, with the number, and what to do: it stands alone in the journal and on the terminal."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     remedy: Remedy | None = None
 
@@ -100,7 +100,7 @@ class AbstractGuard(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `watch` has learnt, as plain values."""
+        """Return everything that `watch` has learnt, as plain values."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

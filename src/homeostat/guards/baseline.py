@@ -1,4 +1,4 @@
-"""Where is a number usually? A running centre and spread that outliers move only a little."""
+"""The usual value of a number: a running centre and spread that outliers move only a little."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-# Observations before a baseline is believed: fewer, and the noise of the start counts as news.
+# Observations before a baseline is believed. With fewer, the noise of the start counts as news.
 WARM = 20
 # Observations that it remembers; long enough to be calm, short enough to follow a loss that falls.
 MEMORY = 40
@@ -49,10 +49,10 @@ class Baseline:
         return self.count >= WARM
 
     def plain(self) -> dict[str, Any]:
-        """A copy in plain values."""
+        """Return a copy in plain values."""
         return {**vars(self), "early": list(self.early)}
 
     @staticmethod
     def of(plain: Mapping[str, Any]) -> Baseline:
-        """The baseline of such a copy."""
+        """Return the baseline of such a copy."""
         return Baseline(**{**plain, "early": list(plain["early"])})

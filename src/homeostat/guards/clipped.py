@@ -1,4 +1,4 @@
-"""Is the gradient clipped at nearly every step? Then the clip, not the learning rate, decides how far a step goes."""
+"""A gradient that is clipped at nearly every step: the clip, not the learning rate, decides how far a step goes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,8 @@ class Clipped(AbstractGuard):
             return None
         self._steps += 1
         if event.gradient_norm > self._clip:
-            self._over, self._excess = (
-                self._over + 1,
-                self._excess + min(event.gradient_norm / self._clip, 1e3),
-            )
+            self._over += 1
+            self._excess += min(event.gradient_norm / self._clip, 1e3)
         if self._steps < WINDOW:
             return None
         share, times = self._over / self._steps, self._excess / max(self._over, 1)

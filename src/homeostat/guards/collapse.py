@@ -24,7 +24,7 @@ class Collapse(AbstractGuard):
     def __init__(self) -> None:
         self._flat: dict[str, int] = {}
         self._scores = 0
-        self._told: list[str] = []
+        self._raised: list[str] = []
 
     def watch(self, event: Event) -> Alarm | None:
         return self._classes(event) if event.kind == "score" else None
@@ -65,9 +65,9 @@ class Collapse(AbstractGuard):
     def _lasts(self, name: str, is_ill: bool, long: int) -> bool:
         """Say whether a sign has now lasted long enough, once."""
         self._flat[name] = self._flat.get(name, 0) + 1 if is_ill else 0
-        if self._flat[name] < long or name in self._told:
+        if self._flat[name] < long or name in self._raised:
             return False
-        self._told.append(name)
+        self._raised.append(name)
         return True
 
     def _alarm(self, event: Event, name: str, sentence: str, numbers: Mapping[str, float]) -> Alarm:
@@ -80,17 +80,17 @@ class Collapse(AbstractGuard):
         return streams.scored(recall=0.997, precision=0.16)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"flat": dict(self._flat), "scores": self._scores, "told": list(self._told)}
+        return {"flat": dict(self._flat), "scores": self._scores, "told": list(self._raised)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._flat, self._scores, self._told = dict(state["flat"]), state["scores"], list(state["told"])
+        self._flat, self._scores, self._raised = dict(state["flat"]), state["scores"], list(state["told"])
 
 
 def _one_class(event: Event, everything: bool, recall: float, precision: float, share: float) -> str:
-    found = f"recall {recall:.3g}, precision {precision:.3g}, prevalence {share:.3g}"
+    numbers = f"recall {recall:.3g}, precision {precision:.3g}, prevalence {share:.3g}"
     what = "called positive" if everything else "called negative"
     return (
-        f"At step {event.step} nearly every sample is {what} ({found}): the classes have collapsed into one. Check the "
-        "class weights and the sampler (one mechanism, not two), the threshold and the learning rate; trust AUROC, "
+        f"At step {event.step} nearly every sample is {what} ({numbers}): the classes have collapsed into one. Check "
+        "the class weights and the sampler (one mechanism, not two), the threshold and the learning rate; trust AUROC, "
         "not F1, until it recovers."
     )

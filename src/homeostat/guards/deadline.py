@@ -1,4 +1,4 @@
-"""Will the run end before its time budget does? Better known early than at the end of the night."""
+"""A run that will not end before its time budget does. It is better known early than at the end of the night."""
 
 from __future__ import annotations
 

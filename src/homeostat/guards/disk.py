@@ -1,4 +1,4 @@
-"""Will the disk last? Saving is what a run must be able to do at its last step too."""
+"""A disk that will not last: a run must be able to save at its last step too."""
 
 from __future__ import annotations
 
@@ -30,10 +30,8 @@ class Disk(AbstractGuard):
             self._total = event.numbers.get("steps", 0.0)
         if event.kind != "epoch" or "disk_free_bytes" not in event.numbers or self._is_told:
             return None
-        free, needed = (
-            event.numbers["disk_free_bytes"],
-            CHECKPOINTS * event.numbers.get("checkpoint_bytes", 0.0),
-        )
+        free = event.numbers["disk_free_bytes"]
+        needed = CHECKPOINTS * event.numbers.get("checkpoint_bytes", 0.0)
         self._free = [*self._free, (event.step, free)][-TREND - 1 :]
         (since, before) = self._free[0]
         rate = (before - free) / (event.step - since) if len(self._free) > TREND else 0.0

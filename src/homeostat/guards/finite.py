@@ -1,4 +1,4 @@
-"""Is the loss a number? A run whose loss or gradient is NaN or infinite learns nothing more."""
+"""A loss or a gradient that is no number: the run learns nothing more."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Finite(AbstractGuard):
 
 
 def _first_gradient(event: Event) -> str:
-    """The last parameter in the model's order: the backward pass meets it first and infects those before it."""
+    """Name the last parameter in the model's order: the backward pass meets it first and infects those before it."""
     gradients = {} if event.look is None else event.look.gradients
     bad = [name for name, norm in gradients.items() if not math.isfinite(norm)]
     return f"the gradient of {bad[-1]}" if bad else ""

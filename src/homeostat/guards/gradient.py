@@ -1,4 +1,4 @@
-"""Is the gradient in its range? It must neither explode against its own history nor vanish."""
+"""A gradient out of its range: one that explodes against its own history, or vanishes."""
 
 from __future__ import annotations
 
@@ -90,11 +90,9 @@ class Gradient(AbstractGuard):
             guard=self.name,
             level="warn",
             sentence=(
-                f"At step {event.step} {len(without)} of {len(look.gradients)} parameters, such as "
-                f"{without[0]}, have a "
-                f"gradient below {RELATIVE:g} of the largest: nothing reaches them. Scale the inputs, look for "
-                "saturated "
-                "or dead units, and use residual connections or norms in deep stacks."
+                f"At step {event.step} {len(without)} of {len(look.gradients)} parameters, such as {without[0]}, have "
+                f"a gradient below {RELATIVE:g} of the largest: nothing reaches them. Scale the inputs, look for "
+                "saturated or dead units, and use residual connections or norms in deep stacks."
             ),
             numbers={"parameters": len(without), "of": len(look.gradients)},
         )

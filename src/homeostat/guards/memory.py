@@ -1,4 +1,4 @@
-"""Does the process grow? A list that keeps tensors alive fills any memory in the end."""
+"""A process that grows: a list that keeps tensors alive fills any memory in the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from homeostat.guards.base import AbstractGuard, Alarm, Event
 
 # Epochs in a row that each add something; caches of allocators settle within a few.
 IN_A_ROW = 5
-# Of the size at the beginning of the row.
+# Growth by this share of the size at the beginning of the row.
 GROWTH = 0.1
 
 

@@ -1,4 +1,4 @@
-"""Does the score fall while the training loss falls on? Then the model learns the training samples by heart."""
+"""A score that falls while the training loss falls on: the model learns the training samples by heart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the run as fast as it was? A collapse of throughput against the run's own beginning."""
+"""A collapse of throughput against the run's own beginning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLOWER = 3.0
 IN_A_ROW = 20
 # The first steps compile and warm caches.
 SETTLED = 5
-# Worth a word only when it costs somebody's time.
+# Seconds lost before the guard speaks: a pause of a moment costs nobody's time.
 LOST_S = 20.0
 
 

@@ -1,4 +1,4 @@
-"""Is anything learnt at all? A loss that has not fallen since the first epoch, or a score that has long stood still."""
+"""A loss that has not fallen since the first epoch, or a score that has long stood still."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Plateau(AbstractGuard):
         self._total = 0.0
         self._epoch = Typical()
         self._rate, self._risen = 0.0, 0
-        self._told: list[str] = []
+        self._raised: list[str] = []
 
     def watch(self, event: Event) -> Alarm | None:
         if event.kind == "step":
@@ -62,7 +62,7 @@ class Plateau(AbstractGuard):
         self._rate = event.learning_rate
 
     def _unlearnt(self, event: Event) -> Alarm | None:
-        # The lowest of many epochs is below the first one by noise alone; the last two are asked instead.
+        # The lowest of many epochs is below the first one by noise alone; the last two count instead.
         first, now = self._losses[0], statistics.fmean(self._losses[-2:])
         # What was learnt within the first epoch counts: its first steps are those of an untrained model.
         start, error = _mean(self._start)
@@ -71,9 +71,9 @@ class Plateau(AbstractGuard):
         is_due = len(self._losses) >= EPOCHS and settled >= max(
             SHARE * self._total, event.step / len(self._losses)
         )
-        if not is_due or has_fallen or abs(first) < 1e-9 or "loss" in self._told:
+        if not is_due or has_fallen or abs(first) < 1e-9 or "loss" in self._raised:
             return None
-        self._told.append("loss")
+        self._raised.append("loss")
         return Alarm(
             guard=self.name,
             level="warn",
@@ -89,9 +89,9 @@ class Plateau(AbstractGuard):
     def _stale(self, event: Event) -> Alarm | None:
         best = max(self._scores)
         stale = len(self._scores) - 1 - self._scores.index(best)
-        if stale < PATIENCE or event.step > 0.8 * self._total or "score" in self._told:
+        if stale < PATIENCE or event.step > 0.8 * self._total or "score" in self._raised:
             return None
-        self._told.append("score")
+        self._raised.append("score")
         return Alarm(
             guard=self.name,
             level="warn",
@@ -121,19 +121,19 @@ class Plateau(AbstractGuard):
             "epoch": self._epoch.plain(),
             "rate": self._rate,
             "risen": self._risen,
-            "told": list(self._told),
+            "told": list(self._raised),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._losses, self._scores = list(state["losses"]), list(state["scores"])
         self._start = list(state["start"])
-        self._total, self._told = state["total"], list(state["told"])
+        self._total, self._raised = state["total"], list(state["told"])
         self._epoch = Typical.of(state["epoch"])
         self._rate, self._risen = state["rate"], state["risen"]
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and its standard error."""
+    """Return the mean and its standard error."""
     if len(values) < 2:
         return -math.inf, 0.0
     return statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))

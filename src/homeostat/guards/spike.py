@@ -1,4 +1,4 @@
-"""Has the loss jumped? A poisoned batch makes one jump, too large a learning rate makes many."""
+"""A loss that jumps: a poisoned batch makes one jump, too large a learning rate makes many."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Spike(AbstractGuard):
             level="warn",
             sentence=(
                 f"Over epoch {event.epoch + 1} the mean loss was {event.loss:.4g}, {times:.1f} times that of the "
-                "untrained model: "
-                "training makes it worse. The learning rate is far too large, or some samples are poisoned."
+                "untrained model: training makes it worse. The learning rate is far too large, or some samples are "
+                "poisoned."
             ),
             numbers={"loss": event.loss, "times": times},
             remedy=Remedy(action="rollback", factor=0.1),
@@ -71,7 +71,7 @@ class Spike(AbstractGuard):
         self._jumps = []
         centre = self._usual.centre
         rows = ", ".join(map(str, event.rows[:8]))
-        self._usual = Baseline()  # what follows is judged by itself, and a plateau up there is told once
+        self._usual = Baseline()  # what follows is judged by itself, and a plateau up there raises one alarm
         return Alarm(
             guard=self.name,
             level="warn",

@@ -1,4 +1,4 @@
-"""Does the model wait for its data? Then a faster device or a larger model would change nothing."""
+"""A model that waits for its data: a faster device would change nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from homeostat.guards import streams
 from homeostat.guards.base import AbstractGuard, Alarm, Event
 
-# Half of the time of a hundred steps in a row, and enough of it to matter.
+# Half of the time of fifty steps in a row, and enough of it to matter.
 SHARE, WINDOW, LOST_S = 0.5, 50, 20.0
 
 

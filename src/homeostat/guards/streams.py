@@ -1,4 +1,4 @@
-"""What does a run look like to its guards? Streams of events of runs that are well, to be made ill on purpose.
+"""Streams of events as guards see them: of runs that are well, and of runs that are made ill on purpose.
 
 Guards show on these what they fire on (`example`); the laws of tests/guards and `homeostat doctor` replay them.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from homeostat.guards.base import Event
 from homeostat.task.look import Look
+from homeostat.task.numbers import ODE_EVALUATIONS, ODE_REJECTED, ODE_STEPS
 
 EPOCH = 25
 EPOCHS = 20
@@ -57,9 +58,9 @@ def _step(step: int, total: int, noise: random.Random) -> Event:
 
 def _numbers(step: int, total: int, noise: random.Random) -> dict[str, float]:
     return {
-        "ode_evaluations": 40 * (1 + 0.6 * step / total) * noise.lognormvariate(0, 0.1),
-        "ode_rejected": float(noise.random() < 0.2),
-        "ode_solver_steps": 10.0,
+        ODE_EVALUATIONS: 40 * (1 + 0.6 * step / total) * noise.lognormvariate(0, 0.1),
+        ODE_REJECTED: float(noise.random() < 0.2),
+        ODE_STEPS: 10.0,
     }
 
 
@@ -102,10 +103,9 @@ def ill(change: Callable[[Event], Event], seed: int = 0, onset: int = ONSET, **r
 
 def measured(seed: int = 0, onset: int = ONSET, **numbers: float) -> Iterator[Event]:
     """Yield a run in which some numbers take other values from the onset on, wherever they are measured."""
-    told = {name.replace("__", "/"): value for name, value in numbers.items()}
 
     def change(event: Event) -> Event:
-        present = {name: value for name, value in told.items() if name in event.numbers}
+        present = {name: value for name, value in numbers.items() if name in event.numbers}
         return replace(event, numbers={**event.numbers, **present}) if present else event
 
     return ill(change, seed, onset)
@@ -113,10 +113,10 @@ def measured(seed: int = 0, onset: int = ONSET, **numbers: float) -> Iterator[Ev
 
 def scored(seed: int = 0, **scores: float) -> Iterator[Event]:
     """Yield a run in which some scores take other values from the onset on."""
-    told = {f"valid/{name}": value for name, value in scores.items()}
+    changed = {f"valid/{name}": value for name, value in scores.items()}
 
     def change(event: Event) -> Event:
-        return replace(event, scores={**event.scores, **told}) if event.kind == "score" else event
+        return replace(event, scores={**event.scores, **changed}) if event.kind == "score" else event
 
     return ill(change, seed)
 

@@ -1,4 +1,4 @@
-"""What was the loss of an epoch, but for a few batches that are out of this world? A mean that outliers hardly move.
+"""The typical loss of an epoch: a mean that a few batches from another world hardly move.
 
 A median would do, but it throws away that an epoch sees every sample once: its mean has no noise of sampling.
 """
@@ -26,7 +26,7 @@ class Typical:
     counts: list[int] = field(default_factory=list)
 
     def add(self, value: float) -> None:
-        """Take note of one step; what is no number is told by another guard."""
+        """Take note of one step; of what is no number another guard speaks."""
         if not math.isfinite(value):
             return
         if not self.counts or self.counts[-1] >= self.width:
@@ -51,10 +51,10 @@ class Typical:
         return sum(mean * n for mean, n in zip(near, counts, strict=True)) / sum(counts)
 
     def plain(self) -> dict[str, Any]:
-        """A copy in plain values."""
+        """Return a copy in plain values."""
         return {"width": self.width, "sums": list(self.sums), "counts": list(self.counts)}
 
     @staticmethod
     def of(plain: Mapping[str, Any]) -> Typical:
-        """What such a copy was made of."""
+        """Return the sums of such a copy."""
         return Typical(width=plain["width"], sums=list(plain["sums"]), counts=list(plain["counts"]))

@@ -1,4 +1,4 @@
-"""Do parameters move when they must, and only then? A step that changes nothing, and a change without a step."""
+"""A step that changes nothing, and a change without a step."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ class Unchanged(AbstractGuard):
             return self._alarm(
                 event,
                 f"During the evaluation at step {event.step}, {_listed(look.strayed)} changed although the "
-                "optimiser was "
-                "not at work. Look for scoring that trains, sets train mode, or writes into the live model (a "
-                "copy that "
-                "is no copy).",
+                "optimiser was not at work. Look for scoring that trains, sets train mode, or writes into the live "
+                "model (a copy that is no copy).",
             )
         if event.kind != "epoch" or not look.moved:
             return None

@@ -1,4 +1,4 @@
-"""Did the run end while it was still improving? Then its score says how long it ran, not how good the model is."""
+"""A run that ended while it was still improving: its score says how long it ran, not how good the model is."""
 
 from __future__ import annotations
 

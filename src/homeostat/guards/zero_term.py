@@ -1,4 +1,4 @@
-"""Is every term of the loss at work? A term that was identically zero from the start was never switched on."""
+"""A term of the loss that is identically zero from the start: it was never switched on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ZeroTerm(AbstractGuard):
 
     def __init__(self) -> None:
         self._lived: dict[str, bool] = {}
-        self._told: list[str] = []
+        self._raised: list[str] = []
 
     def watch(self, event: Event) -> Alarm | None:
         if event.kind == "step":
@@ -32,14 +32,10 @@ class ZeroTerm(AbstractGuard):
                     self._lived[name] = self._lived.get(name, False) or value != 0
             return None
         is_due = event.kind == "end" or (event.kind == "epoch" and event.epoch + 1 >= EPOCHS)
-        dead = (
-            [name for name, lived in self._lived.items() if not lived and name not in self._told]
-            if is_due
-            else []
-        )
-        if not dead:
+        dead = [name for name, lived in self._lived.items() if not lived and name not in self._raised]
+        if not is_due or not dead:
             return None
-        self._told += dead
+        self._raised += dead
         return Alarm(
             guard=self.name,
             level="warn",
@@ -61,7 +57,7 @@ class ZeroTerm(AbstractGuard):
         return streams.ill(change, onset=0)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"lived": dict(self._lived), "told": list(self._told)}
+        return {"lived": dict(self._lived), "told": list(self._raised)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._lived, self._told = dict(state["lived"]), list(state["told"])
+        self._lived, self._raised = dict(state["lived"]), list(state["told"])

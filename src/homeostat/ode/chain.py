@@ -52,7 +52,7 @@ class Chain:
 
     @property
     def has_hooks(self) -> bool:
-        """Whether a module runs code of the user's around its call, which the layers alone do not show."""
+        """Say whether a module runs code of the user's around its call, which the layers alone do not show."""
         modules = (module for weak in self.visited if (module := weak()) is not None)
         return any(
             m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
@@ -61,7 +61,7 @@ class Chain:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Weight and bias of each layer; an absent bias is left out."""
+        """Return weight and bias of each layer; an absent bias is left out."""
         return [p for layer in self.layers for p in (layer.weight, layer.bias) if p is not None]
 
 

@@ -57,7 +57,7 @@ class March:
 
     @property
     def all_landed(self) -> bool:
-        """Whether every observation is the end of some step."""
+        """Say whether every observation is the end of some step."""
         if self.times.t.shape[1] == 2 or self.tableau.lands_on_times:
             return True
         return self.controller is None and self.step_size is None

@@ -159,15 +159,15 @@ class _Call:
         exhausted = torch.zeros(1, dtype=torch.uint8)
         field: list[ctypes.Array[Any]] = [
             _ints(widths),
-            _addresses(weights),
-            _addresses(biases),
+            _pointers(weights),
+            _pointers(biases),
             _ints(self.chain.activations),
         ]
         problem = _Problem(
             *(*ys.shape[:1], ys.shape[2], ys.shape[1], len(weights)),
             *(ctypes.addressof(array) for array in field),
             *(self.chain.time_row, len(tableau.b)),
-            *(_address(a), _address(c), _address(error), _address(dense)),
+            *(_pointer(a), _pointer(c), _pointer(error), _pointer(dense)),
             *(dense.shape[1], tableau.order, int(tableau.lands_on_times)),
             *(
                 gains.rtol,
@@ -181,7 +181,7 @@ class _Call:
             ),
             *(step_size, torch.finfo(times.t.dtype).eps),
             *(self.march.max_steps, int(record), torch.get_num_threads(), self.probe),
-            *map(_address, (y0, t, mask, ys, self.counts, self.lengths, self.first_slope, exhausted)),
+            *map(_pointer, (y0, t, mask, ys, self.counts, self.lengths, self.first_slope, exhausted)),
         )
         self.tape = self.library.handle.homeostat_solve(ctypes.byref(problem))
         if exhausted:
@@ -202,7 +202,7 @@ class _Call:
         assert self.tape is not None
         self.library.handle.homeostat_pull(
             *(_POINTER(self.tape), _POINTER(grad_ys.data_ptr()), _POINTER(grad_y0.data_ptr())),
-            *(_addresses(weights), _addresses(biases)),
+            *(_pointers(weights), _pointers(biases)),
         )
         counts = self.counts
         self.pulled.copy_(1 + len(self.march.tableau.b) * counts[:, 0])
@@ -249,12 +249,12 @@ def _tables(tableau: Tableau) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     return a, c, error, torch.tensor(tableau.interpolant, dtype=torch.double)
 
 
-def _address(tensor: Tensor | None) -> int | None:
+def _pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
-    return (_POINTER * len(tensors))(*map(_address, tensors))
+def _pointers(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
+    return (_POINTER * len(tensors))(*map(_pointer, tensors))
 
 
 def _ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:

@@ -36,17 +36,17 @@ def files_of(address: Address) -> set[Path]:
     root, name = package_of(own)
     top, dot, _ = name.partition(".")
     is_alone = address.is_file and not dot and own.name != "__init__.py"
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = [own]
     while waiting:
         file = waiting.pop()
-        if file not in found:
-            found.add(file)
+        if file not in files:
+            files.add(file)
             names = [each.split(".") for each in _imported(file, root)]
             waiting += [
                 path for parts in names if parts[0] == top or is_alone for path in _files(root, parts)
             ]
-    return found
+    return files
 
 
 def _imported(file: Path, root: Path) -> Iterator[str]:

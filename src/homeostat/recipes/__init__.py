@@ -66,12 +66,12 @@ def find(word: str) -> Recipe[Any]:
 
 def published() -> dict[str, list[str]]:
     """Name -> addresses of the recipes that installed packages publish; nothing is loaded."""
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for point in entry_points(group=GROUP):
-        addresses = found.setdefault(point.name, [])
+        addresses = names.setdefault(point.name, [])
         if point.value not in addresses:  # one installation may be listed twice
             addresses.append(point.value)
-    return found
+    return names
 
 
 def _only(name: str, addresses: list[str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from homeostat.errors import RunError, unwritable
 from homeostat.files import read_json, write_json
 from homeostat.run import journal
+from homeostat.run.display import Facts, html
 from homeostat.run.life import Life, alive
 from homeostat.run.lock import is_locked
 
@@ -51,7 +52,7 @@ class Run:
     """{"tried": [names of audits], "findings": [{audit, severity, what, cause, advice, command}, ...]}."""
     report_file = Name("report.html")
     console_file = Name("console.txt")
-    """What a detached run printed."""
+    """The output of a detached run."""
     fitted = Name("fitted")
     """Fitted state besides weights: scalers, curves, trees, stacks."""
     predictions = Name("predictions")
@@ -86,6 +87,12 @@ class Run:
         if not self._children.is_dir():
             return []
         return [self._inside(path.name) for path in sorted(self._children.iterdir()) if path.is_dir()]
+
+    def family(self, name: str = "") -> Iterator[tuple[str, Run]]:
+        """Yield this run, then every run inside it, each with its name from here."""
+        yield name, self
+        for child in self.children():
+            yield from child.family(f"{name}/{child.name}" if name else child.name)
 
     def _inside(self, name: str) -> Run:
         return Run(self._children / name, origin=self._origin / self._children.name / name)
@@ -162,3 +169,20 @@ class Run:
     def is_alive(self) -> bool:
         """Say whether some process owns this run."""
         return is_locked(self.journal_file)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {self.status()['state']})"
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook."""
+        config = self.config() if self.config_file.exists() else {}
+        metrics = read_json(self.metrics_file) if self.metrics_file.exists() else {}
+        facts = Facts(
+            folder=str(self.folder),
+            recipe=str(config.get("recipe", "")),
+            status=self.status(),
+            headline=metrics.get("headline"),
+            alarms=[str(event.get("sentence", "")) for event in self.events("alarm")],
+            children={child.name: child.status() for child in self.children()},
+        )
+        return html(facts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What was read off the live model: at the end of an epoch around its last step, and after an evaluation."""
+    """Numbers read off the live model: at the end of an epoch around its last step, and after an evaluation."""
 
     gradients: Mapping[str, float] = field(default_factory=dict)
     """Norm of the gradient of each trainable parameter, in the model's order; None became 0."""

@@ -1,4 +1,4 @@
-"""Which random numbers belong to this step? Randomness is addressed by what it is for, never consumed in order.
+"""Random numbers are addressed by their use, never consumed in order.
 
 Hence a checkpoint needs no generator state, and a resume in the middle of an epoch is exact.
 """

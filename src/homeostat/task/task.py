@@ -1,4 +1,4 @@
-"""What does `fit` need to know? A model, its batches, a loss, and one declared score."""
+"""A task is everything that `fit` needs: a model, its batches, a loss, and one declared score."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Loss:
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     """The named parts of the total, as scalars; their means are journaled as `train/<name>`."""
     numbers: Mapping[str, Tensor | float] = field(default_factory=dict)
-    """What is worth journaling but not part of the loss: solver evaluations, share of masked entries."""
+    """Numbers for the journal that are not part of the loss: solver evaluations, share of masked entries. Guards
+    read those of `task/numbers.py`."""
     count: Tensor | float | None = None
     """Valid entries behind the mean. None means the number of samples in the batch. It weighs the pieces of a
     batch that did not fit into memory at once, so that the gradient is that of the whole batch."""
@@ -54,7 +55,7 @@ class Task(Generic[B]):
     direction: Literal["max", "min"]
     groups: tuple[Group, ...] = ()
     remedies: Mapping[str, Callable[[float], None]] = field(default_factory=dict)
-    """What the task itself can do under --heal, by the name of the remedy: {"loosen_tolerance": widen, "change_solver":
+    """Remedies of the task's own under --heal, by their name: {"loosen_tolerance": widen, "change_solver":
     exchange}. Called with the factor of the remedy, once after the alarm and once after every resume."""
     islands: tuple[str, ...] = ()
     """Prefixes of submodules that stay in fp32 whatever the precision plan says."""

@@ -1,4 +1,4 @@
-"""What can only be read off the live model? How far a step moved it, what moved without one, where a NaN began."""
+"""Signs of the live model: how far a step moved it, what moved without one, where a NaN began."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Named = Sequence[tuple[str, Tensor]]
 
 
 def trainable(model: nn.Module, chosen: Sequence[Tensor] | None = None) -> Named:
-    """The parameters that training is meant to move: those of the optimiser, where it is known."""
+    """Return the parameters that training is meant to move: those of the optimiser, where it is known."""
     among = None if chosen is None else {id(value) for value in chosen}
     named = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     return [(name, value) for name, value in named if among is None or id(value) in among]
 
 
 def copy_of(named: Named) -> list[Tensor]:
-    """What they are now."""
+    """Return a copy of their values."""
     return [value.detach().clone() for _, value in named]
 
 
@@ -35,8 +35,8 @@ def look(named: Named, before: Sequence[Tensor]) -> Look:
     moved = [new - old for new, old in zip(values, before, strict=True)]
     norms = [_norms(parts) for parts in (gradients, moved, values)]
     read = torch.stack(norms).tolist()
-    told = [dict(zip(names, row, strict=True)) for row in read]
-    return Look(gradients=told[0], moved=told[1], weights=told[2])
+    gradients_of, moved_by, weights = (dict(zip(names, row, strict=True)) for row in read)
+    return Look(gradients=gradients_of, moved=moved_by, weights=weights)
 
 
 def _norms(parts: Sequence[Tensor]) -> Tensor:
@@ -44,7 +44,7 @@ def _norms(parts: Sequence[Tensor]) -> Tensor:
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of parameters and buffers, to see whether something writes into them."""
+    """Return a copy of parameters and buffers, to see whether something writes into them."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
@@ -62,8 +62,8 @@ def at_rest(model: nn.Module) -> Iterator[None]:
 
 
 def strayed(model: nn.Module, before: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Names of what is no longer what it was."""
-    # A NaN differs from itself and has been told elsewhere.
+    """Return the names of what is no longer what it was."""
+    # A NaN differs from itself, and another guard speaks of it.
     return tuple(
         name
         for name, value in model.state_dict().items()
@@ -72,18 +72,18 @@ def strayed(model: nn.Module, before: Mapping[str, Tensor]) -> tuple[str, ...]:
 
 
 def autopsy(model: nn.Module, named: Named, forward: Callable[[], Any]) -> Look:
-    """What a step left behind whose loss or gradient is no number: where it began, and which gradients it reached."""
+    """Look at a step whose loss or gradient is no number: where it began, and which gradients it reached."""
     norms = {name: float(value.grad.norm()) for name, value in named if value.grad is not None}
     return Look(gradients=norms, first_bad=first_bad(model, forward))
 
 
 def first_bad(model: nn.Module, forward: Callable[[], Any]) -> str:
     """Run the forward pass again and name the first part whose output is not finite although its inputs were."""
-    found: list[str] = []
+    bad: list[str] = []
 
     def hear(name: str, part: nn.Module, inputs: Any, output: Any) -> None:
-        if not found and _is_bad(output) and not _is_bad(inputs):
-            found.append(f"{name} ({type(part).__name__})")
+        if not bad and _is_bad(output) and not _is_bad(inputs):
+            bad.append(f"{name} ({type(part).__name__})")
 
     leaves = [(name, part) for name, part in model.named_modules() if not any(part.children()) and name]
     handles = [part.register_forward_hook(partial(hear, name)) for name, part in leaves]
@@ -93,7 +93,7 @@ def first_bad(model: nn.Module, forward: Callable[[], Any]) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else ""
+    return bad[0] if bad else ""
 
 
 def _is_bad(value: Any) -> bool:

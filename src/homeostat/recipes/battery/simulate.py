@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
-from homeostat.data.splits import address
+from homeostat.data.splits import lot
 
 GAS_CONSTANT = 8.314
 T_REFERENCE_K = 298.15
@@ -52,7 +52,7 @@ class Cell:
 def draw_cell(seed: int, number: int, *, life_days: float = LIFE_DAYS) -> Cell:
     """Cell `number` is the same in a cohort of 5 and of 500."""
     name = f"S{number:03d}"
-    draw = np.random.default_rng(address(seed, "cell", name))
+    draw = np.random.default_rng(lot(seed, "cell", name))
     gaps = draw.gamma(4.0, life_days / 160, size=60)
     days = np.concatenate([[0.0], np.cumsum(gaps)])
     last = life_days * draw.uniform(0.7, 1.0)
@@ -102,7 +102,7 @@ def rk4(state: Array, step: float, cell: Cell) -> Array:
 
 def measure(cell: Cell, state: Array, seed: int) -> pl.DataFrame:
     """The log of a battery management system: noisy health, resistance, throughput, temperature."""
-    draw = np.random.default_rng(address(seed, "noise", cell.name))
+    draw = np.random.default_rng(lot(seed, "noise", cell.name))
     film, plating = state[:, 0], state[:, 1]
     days = cell.days[: len(state)]
     health = 1 - film - plating

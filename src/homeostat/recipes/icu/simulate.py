@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
-from homeostat.data.splits import address
+from homeostat.data.splits import lot
 from homeostat.recipes.icu.variables import SERIES
 
 HOURS = 48.0
@@ -86,7 +86,7 @@ class Patient:
 
 def draw_patient(seed: int, record: int) -> Patient:
     """The same in a cohort of 10 and of 10,000."""
-    draw = np.random.default_rng(address(seed, "patient", str(record)))
+    draw = np.random.default_rng(lot(seed, "patient", str(record)))
     tends_to = draw.normal(0, 1)
     return Patient(
         record=record,
@@ -146,7 +146,7 @@ def draw_rounds(draw: np.random.Generator, states: Array, rate: float, growth: f
 
 def observe(patient: Patient, states: Array, seed: int) -> list[tuple[int, str, str]]:
     """(minute, name, value as text) in order of time, then name."""
-    draw = np.random.default_rng(address(seed, "observations", str(patient.record)))
+    draw = np.random.default_rng(lot(seed, "observations", str(patient.record)))
     rows = []
     for signs, rate, growth, share in ROUNDS:
         hours = draw_rounds(draw, states, rate, growth)
@@ -190,7 +190,7 @@ def simulate(folder: Path, seed: int, *, stays: Mapping[str, int] | None = None)
         for patient, states in zip(patients, solve(patients), strict=True):
             write_record(folder / f"set-{group}", patient, observe(patient, states, seed))
             chance = probability(patient, states)
-            died = np.random.default_rng(address(seed, "outcome", str(patient.record))).random() < chance
+            died = np.random.default_rng(lot(seed, "outcome", str(patient.record))).random() < chance
             outcomes.append((patient.record, -1, -1, -1, -1, int(died)))
             truths.append((str(patient.record), chance, patient.tends_to, *patient.start))
             courses.append(course(patient.record, states))

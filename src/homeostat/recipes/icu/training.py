@@ -30,6 +30,7 @@ from homeostat.recipes.icu.recurrent import GruD, OdeRnn
 from homeostat.recipes.icu.summary import start_bias
 from homeostat.recipes.icu.view import View
 from homeostat.run import Run
+from homeostat.task.numbers import ODE_EVALUATIONS
 from homeostat.task.randomness import address, seeded
 from homeostat.task.task import Group, Loss, Task
 
@@ -238,7 +239,7 @@ def path_terms(read: Read, batch: Batch, config: Config, variables: int) -> dict
 
 
 def summed(terms: Mapping[str, Tensor], read: Read) -> Loss:
-    numbers = {} if read.evaluations is None else {"field_evaluations": read.evaluations.float().mean()}
+    numbers = {} if read.evaluations is None else {ODE_EVALUATIONS: read.evaluations.float().mean()}
     return Loss(
         total=torch.stack(list(terms.values())).sum(),
         terms={name: term.detach() for name, term in terms.items()},
