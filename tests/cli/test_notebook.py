@@ -48,7 +48,9 @@ def test_a_cell_can_be_run_again(cohort: Path) -> None:
     first = homeostat.train(WORD, cohort, "a", epochs=2)
     before = best_weights(curve.inner(first.folder))
     again = homeostat.train(WORD, cohort, "a", epochs=2)
-    assert all(torch.equal(before[name], value) for name, value in best_weights(curve.inner(again.folder)).items())
+    assert all(
+        torch.equal(before[name], value) for name, value in best_weights(curve.inner(again.folder)).items()
+    )
     assert curve.inner(homeostat.train(WORD, cohort, "a", epochs=3).folder).status()["step"] == 15
     with pytest.raises(ConfigError, match=r"was made with other settings \(hidden_dim: 16 -> 8\)"):
         homeostat.train(WORD, cohort, "a", epochs=3, hidden_dim=8)

@@ -237,6 +237,7 @@ def stop(run: Run, wait_s: float) -> None:
             )
         time.sleep(0.1)
     ended = run.status()
-    at = f" at step {ended['step']}" if "step" in ended else ""
+    inner = ended if "step" in ended else _inner(run)
+    at = f" at step {inner['step']}" if "step" in inner else ""
     console.say(f"{run.folder}: {ended['state']}{at}. {ended.get('reason', '')}".rstrip())
     console.say(f"Next: homeostat resume {run.folder}")
