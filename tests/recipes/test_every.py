@@ -15,6 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from homeostat.audits.exam import examine
+from homeostat.audits.learnable import learnable
+from homeostat.cli import judge
+from homeostat.data.splits import Splits
 from homeostat.engine import checkpoint
 from homeostat.engine.state import differences
 from homeostat.evaluate import predictions
@@ -98,8 +102,6 @@ def test_a_run_predicts_every_part_with_its_model_and_its_yard_sticks(smoke: Smo
 
 
 def test_no_subject_is_predicted_by_a_model_that_learnt_from_it(smoke: Smoke) -> None:
-    from homeostat.data.splits import Splits
-
     for child in smoke.run.children():
         splits = Splits.load(child.splits_file)
         for path in child.predictions.glob("*.parquet"):
@@ -130,18 +132,15 @@ def test_an_interrupted_run_resumes_to_the_same_bits(smoke: Smoke, tmp_path: Pat
 
 def test_eight_samples_can_be_learnt_by_heart(smoke: Smoke) -> None:
     """A network that cannot has a fault that no data will mend. The audit `learnable` tries it on the recipe's case."""
-    from homeostat.audits.learnable import learnable
-
     config = smoke.recipe.preset("smoke")
     store = smoke.recipe.prepare(config, smoke.data, smoke.run.folder.parent / "stores")
     case = smoke.recipe.case(config, smoke.run, store)
-    assert learnable.applies(case)
-    assert learnable.check(case) is None
+    exam = examine(case, [learnable])
+    assert exam.tried == ("learnable",)
+    assert exam.findings == ()
 
 
 def test_new_data_are_predicted_in_one_kind_of_file(smoke: Smoke, tmp_path: Path) -> None:
-    from homeostat.cli import judge
-
     judge.predict(smoke.run, smoke.data, tmp_path / "new.parquet")
     p = predictions.read(tmp_path / "new.parquet")
     assert p.split == "new"

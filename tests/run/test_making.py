@@ -54,7 +54,7 @@ def test_a_failed_start_is_cleared_and_files_of_others_stay(run: Run) -> None:
     "result",
     [
         "checkpoints/step-000001.ckpt", "children/a/checkpoints/best.ckpt", "predictions/test.parquet",
-        "export/model.safetensors", "fitted/scaler.json",
+        "export/model.safetensors", "children/a/fitted/trees.json",
     ],
 )  # fmt: skip
 def test_a_failure_after_something_was_learnt_keeps_its_name(run: Run, result: str) -> None:

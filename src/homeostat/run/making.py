@@ -46,7 +46,9 @@ def is_unbegun(run: Run) -> bool:
     """Say whether a run failed before anything was learnt: then its name is free for another try."""
     if run.status().get("state") != "failed":
         return False
-    results = [path for folder in (run.predictions, run.export, run.fitted) for path in folder.glob("*")]
+    results = [path for folder in (run.predictions, run.export) for path in folder.glob("*")]
+    # What is fitted in the run itself, such as scales, is fitted before the first training, in a moment.
+    results += [path for child in run.children() for path in child.fitted.glob("*")]
     learnt = [path for path in run.folder.rglob("*.ckpt") if not _UNTRAINED.fullmatch(path.name)]
     return not (results or learnt)
 
@@ -57,7 +59,12 @@ def _clear(run: Run) -> None:
         if not is_unbegun(run):
             raise _taken(run.folder)
         journal.truncate(0)
-        for folder in (run.checkpoints, run.tensorboard, *(child.folder for child in run.children())):
+        for folder in (
+            run.checkpoints,
+            run.fitted,
+            run.tensorboard,
+            *(child.folder for child in run.children()),
+        ):
             if folder.exists():
                 shutil.rmtree(folder)
         for file in (run.status_file, run.environment_file, run.splits_file):
