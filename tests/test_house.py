@@ -32,6 +32,7 @@ PLAIN = (
         "files",
         "config",
         "console",
+        "run",
         "ode",
         "data",
         "evaluate",

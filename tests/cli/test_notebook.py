@@ -36,20 +36,22 @@ def test_train_is_the_command(cohort: Path) -> None:
     run = homeostat.train(WORD, cohort, "a", epochs=2, learning_rate=0.5, hidden_dim=8)
     config = run.config()
     assert config["config"]["fit"]["optim"]["learning_rate"] == 0.5
-    assert (config["config"]["hidden_dim"], run.status()["step"]) == (8, 10)
-    assert homeostat.evaluate_run(run)["name"].to_list() == ["mse"]
-    assert read_json(run.metrics_file)["headline"]["name"] == "mse"
+    assert (config["config"]["hidden_dim"], curve.inner(run.folder).status()["step"]) == (8, 10)
+    assert homeostat.evaluate_run(run)["name"].to_list()[0] == "rmse"
+    assert read_json(run.metrics_file)["headline"]["name"] == "rmse"
     assert len(homeostat.predict("a", cohort)) == 110
-    assert homeostat.tables("a").journal.filter(kind="score").height == 2
+    assert homeostat.tables(curve.inner(run.folder)).journal.filter(kind="score").height == 2
     assert isinstance(homeostat.doctor(run), tuple)
 
 
 def test_a_cell_can_be_run_again(cohort: Path) -> None:
     first = homeostat.train(WORD, cohort, "a", epochs=2)
-    before = best_weights(first)
+    before = best_weights(curve.inner(first.folder))
     again = homeostat.train(WORD, cohort, "a", epochs=2)
-    assert all(torch.equal(before[name], value) for name, value in best_weights(again).items())
-    assert homeostat.train(WORD, cohort, "a", epochs=3).status()["step"] == 15
+    assert all(
+        torch.equal(before[name], value) for name, value in best_weights(curve.inner(again.folder)).items()
+    )
+    assert curve.inner(homeostat.train(WORD, cohort, "a", epochs=3).folder).status()["step"] == 15
     with pytest.raises(ConfigError, match=r"was made with other settings \(hidden_dim: 16 -> 8\)"):
         homeostat.train(WORD, cohort, "a", epochs=3, hidden_dim=8)
 
@@ -157,14 +159,22 @@ def command_line(request: pytest.FixtureRequest) -> object:
         (("evaluate",), "has no predictions: its state is new. Write them into"),
         (("predict", "--data", ".", "--out", "new.csv"), "was made from Python, without a recipe"),
         (("export",), "has no checkpoint yet, so there is nothing to export."),
+        (("compare", "{other}"), "does not exist. A run writes its predictions at its end"),
     ],
 )
 def test_a_command_that_needs_a_recipe_says_so(
     command_line: object, tmp_path: Path, config: dict[str, object], words: tuple[str, ...], sentence: str
 ) -> None:
     run = create(tmp_path / "mine", config)
-    code, _, err = command_line(words[0], run.folder, *words[1:])  # type: ignore[operator]
-    assert (code, sentence in err) == (2, True), err
+    other = create(tmp_path / "other", config)
+    given = [str(run.folder), *(word.format(other=other.folder) for word in words[1:])]
+    code, _, err = command_line(words[0], *given)  # type: ignore[operator]
+    assert (code > 0, sentence in err) == (True, True), err
+
+
+def test_status_says_how_a_run_of_ones_own_goes_on(command_line: object, tmp_path: Path) -> None:
+    code, out, _ = command_line("status", create(tmp_path / "mine", {"recipe": ""}).folder)  # type: ignore[operator]
+    assert (code, "Next: run the Python code again that made it" in out) == (0, True)
 
 
 def test_runs_of_ones_own_are_compared(command_line: object, tmp_path: Path) -> None:

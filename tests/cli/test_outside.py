@@ -143,6 +143,8 @@ def test_a_changed_file_is_told_and_the_run_goes_on(
     (event,) = run.events("code")
     assert event["sentence"].startswith(sentence)
     assert curve.inner(run.folder).status()["step"] == 15
+    assert homeostat("report", run.folder)[0] == 0
+    assert run.report_file.read_text().count(sentence) == 1
 
 
 def test_a_file_that_is_gone_is_told_with_the_way_out(

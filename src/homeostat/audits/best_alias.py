@@ -23,6 +23,7 @@ class Best:
 
 @law("The best state does not share memory with live parameters.")
 def best_alias(trial: Trial, best: Best) -> Finding | None:
+    # keep_vars: the parameters themselves, whose memory is what matters; empty tensors all have address 0.
     live = {
         value.data_ptr(): name
         for name, value in trial.model.state_dict(keep_vars=True).items()

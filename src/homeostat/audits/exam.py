@@ -47,7 +47,7 @@ def together(exams: Sequence[Exam]) -> Exam:
     findings = sorted(unique.values(), key=lambda finding: SEVERITIES.index(finding.severity))
     tried = dict.fromkeys(name for exam in exams for name in exam.tried)
     not_tried: dict[str, str] = {}
-    for exam in exams:  # the first to say why knows most about the case
+    for exam in exams:  # the first to give a reason knows most about the case
         not_tried = {name: why for name, why in exam.not_tried.items() if name not in tried} | not_tried
     return Exam(findings=tuple(findings), tried=tuple(tried), not_tried=not_tried)
 

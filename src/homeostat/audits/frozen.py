@@ -11,6 +11,7 @@ from homeostat.audits.base import Finding, law
 from homeostat.audits.given import Trial
 from homeostat.task.randomness import seeded
 
+# Batch statistics drift with the first forward pass; the second step shows an optimiser that holds frozen weights.
 STEPS, ROWS = 2, 8
 
 

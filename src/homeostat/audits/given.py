@@ -37,6 +37,7 @@ class Trial:
 
     def rows(self, number: int) -> NDArray[np.int64]:
         """Rows spread over all samples, always the same ones."""
+        # Spread, because stores are often sorted by subject or class.
         number = min(number, self.count)
         return np.linspace(0, self.count - 1, number).astype(np.int64)
 

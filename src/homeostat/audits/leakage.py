@@ -14,7 +14,7 @@ from homeostat.data.splits import PARTS, Splits
 
 # Hashing every sample of a large store takes minutes; a leak by copies shows in the first thousands.
 CONTENTS = 4000
-# Below this share the score hardly moves: look at the samples, and go on.
+# Of copies by content, below this share the score hardly moves: look at the samples, and go on.
 FEW = 0.01
 
 

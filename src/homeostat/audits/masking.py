@@ -12,6 +12,7 @@ from torch import Tensor
 
 from homeostat.audits.base import Finding, law
 
+# Rounding of a mean over some twenty entries is below 1e-6.
 TOLERANCE = 1e-4
 
 

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from homeostat.audits.base import Finding, law
 from homeostat.audits.given import Trial
 
+# Seven more steps move any pool or recurrence that reads them.
 ROWS, MORE = 4, 7
+# Sums of float32 over longer sequences differ by some 1e-6; padding that is read moves outputs by per cents.
 TOLERANCE = 1e-3
 
 

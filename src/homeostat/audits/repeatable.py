@@ -12,6 +12,7 @@ def repeatable(trial: Trial) -> Finding | None:
     with trial.at_rest():
         first, second = (trial.loss_of(trial.batch(rows), len(rows))[0] for _ in range(2))
     apart = abs(first - second)
+    # Equal up to the order in which threads add; a NaN is for other laws.
     if apart <= 1e-6 * max(abs(first), 1e-6) or first != first:
         return None
     return Finding(

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from homeostat.audits.base import Finding, law
 
+# Words of scores that depend on a threshold.
 THRESHOLDED = ("f1", "accuracy", "acc", "precision", "recall", "sensitivity", "specificity", "mcc")
 
 

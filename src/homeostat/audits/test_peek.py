@@ -6,6 +6,7 @@ from homeostat.audits.base import Finding, Severity, law
 from homeostat.audits.given import Folder
 from homeostat.evaluate import ledger
 
+# More looks than these at one test split are a search among results; all runs of a folder have three times as many.
 LOOKS = 3
 
 

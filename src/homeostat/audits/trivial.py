@@ -18,6 +18,7 @@ def trivial(folder: Folder) -> Finding | None:
     if value is None or plain is None:
         return None
     gain = (plain - value) if headline.get("better") == "lower" else (value - plain)
+    # Within the interval, the difference to looking at nothing may be chance.
     within = low is not None and high is not None and low <= plain <= high
     if gain > 0 and not within:
         return None

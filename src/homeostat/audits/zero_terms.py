@@ -7,6 +7,7 @@ import numpy as np
 from homeostat.audits.base import Finding, law
 from homeostat.audits.given import Trial
 
+# A term of rare events may be zero on one small batch, hardly on three.
 BATCHES, ROWS = 3, 8
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import tyro
 
 from homeostat import console
+from homeostat.cli.origin import has_recipe
 from homeostat.errors import ConfigError, RunError
 from homeostat.run import Run, find_all, is_unbegun, open_run
 
@@ -155,6 +156,8 @@ def _next(run: Run, facts: dict[str, Any]) -> str:
         origin = run.config()
         words = ["homeostat", "train", origin["recipe"], "--data", origin["data"], "--run", str(run.folder)]
         return f"{shlex.join(words)}, with other flags: nothing was trained"
+    if not has_recipe(run):
+        return "run the Python code again that made it: `fit` goes on where it was left"
     return f"homeostat resume {run.folder}"
 
 
@@ -234,6 +237,7 @@ def stop(run: Run, wait_s: float) -> None:
             )
         time.sleep(0.1)
     ended = run.status()
-    at = f" at step {ended['step']}" if "step" in ended else ""
+    inner = ended if "step" in ended else _inner(run)
+    at = f" at step {inner['step']}" if "step" in inner else ""
     console.say(f"{run.folder}: {ended['state']}{at}. {ended.get('reason', '')}".rstrip())
     console.say(f"Next: homeostat resume {run.folder}")

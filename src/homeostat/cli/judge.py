@@ -133,12 +133,12 @@ def predict(run: Run, data: Path, out: Path) -> None:
         )
     if not data.exists():
         raise ConfigError(f"--data {data} does not exist.")
+    recipe, config = recipe_of(run)
     if (state := run.status()["state"]) != "done":
         raise RunError(
             f"{run.folder} has no model to predict with: its state is {state}. "
             f"Finish it with `homeostat resume {run.folder}`."
         )
-    recipe, config = recipe_of(run)
     blueprint = (recipe.new_blueprint or recipe.blueprint)(config, data)
     answers = recipe.predict(config, run, blueprint.build(Path(run.config()["stores"])))
     if out.suffix == ".parquet":

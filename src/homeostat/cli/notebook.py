@@ -14,7 +14,7 @@ from homeostat.audits.base import Finding
 from homeostat.cli import doctor as examination
 from homeostat.cli import judge
 from homeostat.cli import train as training
-from homeostat.config import differences, from_plain, to_plain
+from homeostat.config import changed_keys, from_plain, to_plain
 from homeostat.errors import ConfigError, RunError, did_you_mean
 from homeostat.evaluate.tables import tables
 from homeostat.files import write_json
@@ -38,7 +38,7 @@ def run_at(folder: Path | str, **settings: Any) -> Run:
         raise RunError(
             f"{path} is a run of the recipe {known['recipe']}. Choose another folder for a run of your own."
         )
-    apart = differences(known.get("config", {}), wanted)
+    apart = changed_keys(known.get("config", {}), wanted)
     foreign = [line for line in apart if not line.startswith("fit.epochs:")]
     if foreign:
         raise RunError(

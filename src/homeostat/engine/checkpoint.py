@@ -51,6 +51,7 @@ def seal_of(path: Path) -> Path:
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint such that a crash at any moment leaves the old file or the new one; then read it back."""
+    # Hashed in memory: a digest of what the disk gives back would seal its faults as well.
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "homeostat": homeostat.__version__, **content}, buffer)
     data = buffer.getbuffer()

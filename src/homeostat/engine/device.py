@@ -49,6 +49,7 @@ def move(batch: B, device: torch.device) -> B:
 
 def _moved(value: Any, device: torch.device) -> Any:
     if isinstance(value, torch.Tensor):
+        # From pageable memory a copy blocks, whatever non_blocking says.
         pinned = value.pin_memory() if device.type == "cuda" and value.device.type == "cpu" else value
         return pinned.to(device, non_blocking=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -44,6 +44,7 @@ class Effects:
             self.precision = replace(self.precision, regions=())
             return
         for model in self._models:
+            # A region that the plan protects has a forward of its own already, and whoever protected it takes it back.
             is_protected = "forward" in vars(model.get_submodule(region))
             if not is_protected:
                 self._undo.append(precision.protect(model, (region,), self.precision.device))

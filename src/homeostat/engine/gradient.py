@@ -65,6 +65,7 @@ def _weighted(
         values = torch.cat([values * count, values.new_tensor([count])])
         sums = values if not len(sums) else sums + values
     gradients = _gradients(parameters, everywhere=world.size > 1)
+    # A request to stop travels with the sums: every process hears of it at the same step, without another message.
     extra = torch.cat([sums, sums.new_tensor([float(wants_stop)])])
     world.add_up(gradients, extra)
     count_all = extra[-2]

@@ -86,6 +86,7 @@ def _culprits_of_epoch(loop: Loop, event: Event) -> tuple[int, ...]:
 def _outliers(loop: Loop, groups: Sequence[Indices], epoch: int) -> tuple[int, ...]:
     """Return rows of the groups whose loss, in eval mode, is not finite or far above that of the others."""
     task, losses = loop.task, []
+    # The address of audits: a row is judged with the same noise before training and in the middle of it.
     with seeded(0, "audit"), at_rest(task.model):
         for rows in groups:
             batch = devices.move(task.batches.batch(rows, epoch), loop.device)
@@ -94,6 +95,7 @@ def _outliers(loop: Loop, groups: Sequence[Indices], epoch: int) -> tuple[int, .
             except SolverError:
                 losses.append(math.inf)
     finite = sorted(loss for loss in losses if math.isfinite(loss))
+    # The median of the finite ones: a batch may hold several culprits, which would lift a mean.
     limit = CULPRIT * max(finite[len(finite) // 2] if finite else 0.0, 1e-6)
     return tuple(
         int(row) for rows, loss in zip(groups, losses, strict=True) if not loss <= limit for row in rows

@@ -30,6 +30,7 @@ def doubled(pieces: int, rows: int) -> int:
         raise OutOfResources(
             "One sample alone does not fit into memory. Use a smaller model or shorter samples, or another device."
         )
+    # Blocks that the allocator keeps are cut for the larger pieces.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return min(2 * pieces, rows)

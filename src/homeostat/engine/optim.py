@@ -98,6 +98,7 @@ def trainable(optimizer: Optimizer) -> list[Tensor]:
 
 def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the averaged weights a little towards the live ones; copy what is not a weight (counts, statistics)."""
+    # Polyak and Juditsky (1992). Averaged batch statistics would lag behind the weights that they belong to.
     with torch.no_grad():
         torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
         _copy(average.buffers(), model.buffers())

@@ -33,6 +33,7 @@ class Plan:
         drops = 0
         if config.schedule == "plateau":
             drops = schedule.drops(state.scores, self.direction, config.plateau_patience)
+        # By progress, not by step: a run that is extended has another total, and its rate follows.
         peak = self.settings.optim.learning_rate * remedies.rate_factor(state.treatments)
         return peak * schedule.factor(config, state.step / self.total(state), drops)
 

@@ -73,6 +73,7 @@ class Readout:
         named |= {f"t/{name}": value for name, value in measured.terms.items()}
         named |= {f"n/{name}": value for name, value in measured.numbers.items()}
         on_device = [torch.as_tensor(value, device=self._device).detach().float() for value in named.values()]
+        # One tensor, one copy: each .item() would wait for everything that the device has been given to do.
         stacked = torch.stack([value.reshape(()) for value in on_device])
         if self._device.type != "cuda":
             return _Pending(fields, tuple(named), stacked, None)

@@ -16,7 +16,7 @@ import numpy as np
 from homeostat.data.batches import Indices
 from homeostat.guards.base import Alarm, Event
 
-# More would hide a fault that somebody should look at.
+# Bounds of remedies in a run, and of one kind. More would hide a fault that somebody should look at.
 MOST, MOST_OF_A_KIND = 8, 3
 # What only the task itself can do, by a function in `Task.remedies`.
 BY_TASK = ("loosen_tolerance", "change_solver")

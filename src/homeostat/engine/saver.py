@@ -45,6 +45,7 @@ class Saver:
     def __init__(self, run: Run, config: SaveConfig) -> None:
         self._run, self._config = run, config
         self.folder = run.checkpoints
+        # One worker: two saves at a time would race for the ring and for the disk.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="homeostat-save")
         self._busy: Future[None] | None = None
         # A step is saved twice if it was interrupted before its evaluation and evaluated after the resume.

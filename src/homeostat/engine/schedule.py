@@ -53,7 +53,7 @@ def factor(config: ScheduleConfig, progress: float, drops: int = 0) -> float:
     if config.schedule in ("cosine", "one-cycle"):
         return config.floor + (1 - config.floor) * (1 + math.cos(math.pi * after)) / 2
     if config.schedule == "plateau":
-        return max(config.floor, config.plateau_factor**drops)
+        return max(config.floor, config.plateau_factor**drops)  # a function of the scores: nothing to save
     return 1.0
 
 

@@ -19,6 +19,7 @@ def score(loop: Loop) -> None:
     models = [state.model] if state.average is None else [state.model, state.average]
     for model in models:
         loop.world.share_statistics(model)
+    # A copy of the model, which only a guard looks at.
     before = [vitals.state_of(model) for model in models] if state.guards else []
     # Out here, where a signal cannot leave them half undone.
     with vitals.at_rest(state.scored_model), loop.effects.precision.forward():

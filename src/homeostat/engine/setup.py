@@ -44,6 +44,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
     device, why = devices.choose(settings.device)
     world = distributed.join(device)
     plan = Plan(settings, len(task.batches), task.direction)
+    # Left in reverse order: the loop first, the run with its status and lock last.
     with ExitStack() as stack:
         run = stack.enter_context(distributed.own_part(run, world))
         stack.enter_context(run.active())

@@ -116,6 +116,7 @@ class State:
     def snapshot(self) -> dict[str, Any]:
         """Return a copy on the CPU, in plain tensors and values, that later steps do not change."""
         best = None if self.best is None else {**vars(self.best), "weights": dict(self.best.weights)}
+        # "remedies" is the name of the treatments in format 1.
         return {
             "model": copied(self.model.state_dict()),
             "optimizer": copied(self.optimizer.state_dict()),
@@ -154,6 +155,7 @@ class State:
             raise CheckpointError(
                 f"The optimiser of the checkpoint does not fit this model: {error}."
             ) from error
+        # Guards may come and go between two starts of a run; the others go on from what they know.
         for guard in self.guards:
             if guard.name in saved["guards"]:
                 guard.load_state_dict(saved["guards"][guard.name])

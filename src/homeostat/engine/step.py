@@ -42,6 +42,7 @@ def step(loop: Loop) -> None:
     }
     loop.watch.step(_explained(loop, loop.readout.put(measured, norm, fields)))
     optim.set_rate(state.optimizer, rate)
+    # Copies of all weights: at one step of an epoch, and only if somebody looks at them.
     looks = bool(state.guards) and plan.ends_epoch(state.step + 1)
     before = vitals.copy_of(loop.named) if looks else []
     state.optimizer.step()
@@ -123,6 +124,7 @@ def _pass_on_unsolved(loop: Loop, error: SolverError) -> None:
     state, batches = loop.state, loop.task.batches
     if loop.world.size > 1:
         return  # the other processes are at their sums
+    # The rows of this step, although the stream may be ahead of it.
     rows = remedies.quarantined(batches.indices(state.step), state.treatments, batches.count)
     loop.watch.step(loop.readout.flush())
     look = Look(first_bad=f"a differential equation. {error}".rstrip("."))

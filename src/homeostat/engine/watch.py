@@ -118,6 +118,7 @@ class Watch:
         """Ask every guard; write their alarms down, and raise the first that halts."""
         self.heard = event
         alarms = [alarm for guard in self._guards if (alarm := guard.watch(event)) is not None]
+        # All are written down before one of them stops the run: the first may not be the cause.
         for alarm in alarms:
             self._raise(alarm, event.step)
         # Before the first step there is nothing to treat yet.

@@ -89,7 +89,10 @@ def training(run: Collected) -> str:
         f"{moment(str(e.get('time', '')))} at step {count(int(e.get('step', 0)))}" for e in run.of("resume")
     ]
     again = f"<p>Resumed {escape('; '.join(resumed))}.</p>" if resumed else ""
-    fallen = "".join(f"<p>{escape(e.get('sentence', ''))}</p>" for e in run.of("fallback"))
+    changes = [*run.of("fallback"), *run.of("code")]
+    fallen = "".join(
+        f"<p>{escape(sentence)}</p>" for sentence in dict.fromkeys(str(e["sentence"]) for e in changes)
+    )
     body = drawn + again + fallen
     return _section("Training", body) if body else ""
 

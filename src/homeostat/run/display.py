@@ -13,7 +13,7 @@ MOST_CHILDREN = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the files of a run say about it."""
+    """The state of a run, read from its files."""
 
     folder: str
     recipe: str

@@ -52,7 +52,7 @@ class Run:
     """{"tried": [names of audits], "findings": [{audit, severity, what, cause, advice, command}, ...]}."""
     report_file = Name("report.html")
     console_file = Name("console.txt")
-    """What a detached run printed."""
+    """The output of a detached run."""
     fitted = Name("fitted")
     """Fitted state besides weights: scalers, curves, trees, stacks."""
     predictions = Name("predictions")

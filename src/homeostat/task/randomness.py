@@ -17,6 +17,7 @@ def address(seed: int, *parts: int | str) -> int:
 
     A hash and not a sum: seed 1 at step 2 must not equal seed 2 at step 1.
     """
+    # 63 bits: torch takes a signed 64-bit seed. BLAKE2 and not hash(): the same in every process and version.
     text = "/".join(str(part) for part in (seed, *parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 

@@ -40,6 +40,7 @@ def look(named: Named, before: Sequence[Tensor]) -> Look:
 
 
 def _norms(parts: Sequence[Tensor]) -> Tensor:
+    # One kernel for all parts; a norm in bf16 has too few digits to tell a small step from none.
     return torch.stack([norm.float() for norm in torch._foreach_norm(list(parts))])
 
 
@@ -85,6 +86,7 @@ def first_bad(model: nn.Module, forward: Callable[[], Any]) -> str:
         if not bad and _is_bad(output) and not _is_bad(inputs):
             bad.append(f"{name} ({type(part).__name__})")
 
+    # Leaves alone: of a part that holds others, the first bad one inside is the better answer.
     leaves = [(name, part) for name, part in model.named_modules() if not any(part.children()) and name]
     handles = [part.register_forward_hook(partial(hear, name)) for name, part in leaves]
     try:
