@@ -41,6 +41,7 @@ PLAIN = (
     ),
     *("engine", "task", "guards", "audits", "planted", "resume", "faults"),
     *("cli/__init__", "cli/environment", "cli/follow", "cli/verify"),
+    *("recipes/battery",),
 )
 RIDDLES = ("Of ", "What ")
 NOT_NOUNS = {"told", "made", "said", "asked"}
