@@ -16,7 +16,7 @@ def event(loop: Loop, kind: Kind, **measured: Any) -> Event:
     return Event(
         kind=kind,
         step=state.step,
-        epoch=loop.plan.epoch_of(max(state.step - 1, 0)),
+        epoch=loop.timetable.epoch_of(max(state.step - 1, 0)),
         select=task.select,
         direction=task.direction,
         **measured,
@@ -25,13 +25,13 @@ def event(loop: Loop, kind: Kind, **measured: Any) -> Event:
 
 def start(loop: Loop) -> None:
     """Pass on the plan, in every process that takes part in the run; under --heal, keep where it began."""
-    plan, state = loop.plan, loop.state
+    timetable, state = loop.timetable, loop.state
     if loop.watch.heals and state.step == 0:
         loop.saver.keep_good(state)
     numbers = {
-        "steps": plan.total(state),
-        "steps_per_epoch": plan.per_epoch,
-        "clip": plan.settings.optim.clip,
+        "steps": timetable.total(state),
+        "steps_per_epoch": timetable.per_epoch,
+        "clip": timetable.settings.optim.clip,
     }
     loop.watch.tell_guards(
         event(loop, "start", numbers={name: float(value) for name, value in numbers.items()})

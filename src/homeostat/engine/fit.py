@@ -28,19 +28,19 @@ def fit(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGu
     OutOfResources when it can be resumed, and Halted when a guard stopped it; the state is on the disk then.
     """
     with opened(task, settings, run, guards) as loop:
-        state, plan = loop.state, loop.plan
-        if plan.is_over(state) and not plan.scores_at(state):
+        state, timetable = loop.state, loop.timetable
+        if timetable.is_over(state) and not timetable.scores_at(state):
             return state
         try:
             start(loop)
             while True:
                 try:
-                    if plan.scores_at(state):
+                    if timetable.scores_at(state):
                         score(loop)
                     if stops := loop.interrupt.stops:
                         loop.save(wait=True)
                         raise Interrupted(f"Run {run.name} stopped at step {state.step} because {stops}.")
-                    if plan.is_over(state):
+                    if timetable.is_over(state):
                         end(loop)
                         break
                     if loop.saver.is_due(state):

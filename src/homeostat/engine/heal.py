@@ -74,8 +74,8 @@ def _culprits(loop: Loop, event: Event, whole: bool) -> tuple[int, ...]:
 
 def _culprits_of_epoch(loop: Loop, event: Event) -> tuple[int, ...]:
     """Look through the batches of an epoch, and then at each row of those that stand out."""
-    batches, first = loop.task.batches, event.epoch * loop.plan.per_epoch
-    order = [batches.indices(step) for step in range(first, first + loop.plan.per_epoch)]
+    batches, first = loop.task.batches, event.epoch * loop.timetable.per_epoch
+    order = [batches.indices(step) for step in range(first, first + loop.timetable.per_epoch)]
     kept = [quarantined(rows, loop.state.treatments, batches.count) for rows in order]
     worst = set(_outliers(loop, kept, event.epoch))
     singles = [np.array([row]) for rows in kept if worst & set(rows.tolist()) for row in rows]

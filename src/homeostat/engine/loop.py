@@ -14,11 +14,11 @@ from homeostat.engine import optim
 from homeostat.engine.distributed import World
 from homeostat.engine.effects import Effects
 from homeostat.engine.interrupt import Interrupt
-from homeostat.engine.plan import Plan
 from homeostat.engine.readout import Readout
 from homeostat.engine.saver import Saver
 from homeostat.engine.state import State
 from homeostat.engine.stream import Stream
+from homeostat.engine.timetable import Timetable
 from homeostat.engine.watch import Watch
 from homeostat.task import vitals
 from homeostat.task.task import Task
@@ -34,7 +34,7 @@ class Loop:
     """
 
     task: Task[Any]
-    plan: Plan
+    timetable: Timetable
     state: State
     stream: Stream[Any]
     readout: Readout
@@ -73,7 +73,7 @@ class Loop:
         """Forget what was under way: the next step is that of the State."""
         self.stream.drop()
         self.readout.forget()
-        self.watch.rewind(self.state.step, self.plan.total(self.state))
+        self.watch.rewind(self.state.step, self.timetable.total(self.state))
 
     def close(self) -> None:
         """End the thread that gathers ahead, and leave the model as it was."""

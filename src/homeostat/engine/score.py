@@ -31,7 +31,7 @@ def score(loop: Loop) -> None:
         return
     if task.select not in scores:
         raise ConfigError(f"The task selects {task.select!r}, but its scores are {', '.join(scores)}.")
-    is_best = state.offer(scores[task.select], loop.plan.direction)
+    is_best = state.offer(scores[task.select], loop.timetable.direction)
     strayed = [n for model, was in zip(models, before, strict=False) for n in vitals.strayed(model, was)]
     look = Look(strayed=strayed) if strayed else None
     scored = event(loop, "score", scores=scores, look=look, seconds=time.perf_counter() - began)
@@ -41,5 +41,5 @@ def score(loop: Loop) -> None:
 
 
 def _scores(loop: Loop) -> Mapping[str, float]:
-    randomness.reseed(loop.device, loop.plan.settings.seed, "score", loop.state.step)
+    randomness.reseed(loop.device, loop.timetable.settings.seed, "score", loop.state.step)
     return {name: float(value) for name, value in loop.task.score(loop.state.scored_model).items()}

@@ -1,4 +1,4 @@
-"""The ground of a fit: a device, a plan, the newest state. Afterwards, files are the only trace."""
+"""The ground of a fit: a device, a timetable, the newest state. Afterwards, files are the only trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from homeostat.engine.distributed import World
 from homeostat.engine.effects import Effects
 from homeostat.engine.interrupt import Interrupt
 from homeostat.engine.loop import Loop
-from homeostat.engine.plan import Plan
 from homeostat.engine.precision import Precision
 from homeostat.engine.readout import Readout
 from homeostat.engine.saver import Saver
@@ -24,6 +23,7 @@ from homeostat.engine.settings import Settings
 from homeostat.engine.state import State
 from homeostat.engine.stream import Stream
 from homeostat.engine.tensorboard import Events
+from homeostat.engine.timetable import Timetable
 from homeostat.engine.watch import Watch
 from homeostat.errors import SolverError
 from homeostat.guards import own
@@ -43,7 +43,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
     """Set up the loop and restore its newest state; leave no handler, seed or thread behind."""
     device, why = devices.choose(settings.device)
     world = distributed.join(device)
-    plan = Plan(settings, len(task.batches), task.direction)
+    timetable = Timetable(settings, len(task.batches), task.direction)
     # Left in reverse order: the loop first, the run with its status and lock last.
     with ExitStack() as stack:
         run = stack.enter_context(distributed.own_part(run, world))
@@ -57,7 +57,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         saver = Saver(run, settings.saving)
         notes = _restore(saver, state, world)
         progress = stack.enter_context(
-            console.Progress(run.name, plan.total(state), state.step, shown=world.is_first)
+            console.Progress(run.name, timetable.total(state), state.step, shown=world.is_first)
         )
         events = Events(run.tensorboard) if settings.tensorboard and world.is_first else None
         if events is not None:
@@ -66,13 +66,13 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         watch = Watch(run, state, progress, events, settings.journal_every, heals, tuple(task.remedies))
         run.environment(device=str(device), device_reason=why, precision=policy.table(), processes=world.size)
         interrupt = stack.enter_context(Interrupt(is_shared=world.size > 1))
-        stack.callback(lambda: _end(run, plan, state, saver))
+        stack.callback(lambda: _end(run, timetable, state, saver))
         if settings.audits and saver.is_new and world.is_first:
             checkup.tell(checkup.at_start(task, device, settings.audit), run, watch)
-        _begin(run, plan, state, saver, watch, notes, world)
+        _begin(run, timetable, state, saver, watch, notes, world)
         loop = Loop(
             task=task,
-            plan=plan,
+            timetable=timetable,
             state=state,
             stream=Stream(task.batches, state, world, device),
             readout=Readout(device),
@@ -110,25 +110,31 @@ def _restore(saver: Saver, state: State, world: World) -> list[str]:
 
 
 def _begin(
-    run: Run, plan: Plan, state: State, saver: Saver, watch: Watch, notes: Sequence[str], world: World
+    run: Run,
+    timetable: Timetable,
+    state: State,
+    saver: Saver,
+    watch: Watch,
+    notes: Sequence[str],
+    world: World,
 ) -> None:
-    total = plan.total(state)
+    total = timetable.total(state)
     run.progress(step=state.step, total=total)
     for note in notes:
         watch.say("fallback", state.step, note)
     if saver.is_new:
-        run.journal("start", step=0, total=total, steps_per_epoch=plan.per_epoch)
+        run.journal("start", step=0, total=total, steps_per_epoch=timetable.per_epoch)
     else:
         run.journal("resume", step=state.step, total=total)
     run.flush()
-    if world.is_first and not plan.is_over(state):
+    if world.is_first and not timetable.is_over(state):
         saver.reserve(state)
         saver.save(state)  # so that there is something to resume from the first step on
 
 
-def _end(run: Run, plan: Plan, state: State, saver: Saver) -> None:
+def _end(run: Run, timetable: Timetable, state: State, saver: Saver) -> None:
     run.progress(step=state.step)
-    saver.close(plan.is_over(state))
+    saver.close(timetable.is_over(state))
 
 
 def _precision(task: Task[Any], settings: Settings, device: torch.device, stack: ExitStack) -> Precision:

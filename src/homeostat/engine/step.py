@@ -26,15 +26,15 @@ _Computed = tuple[Indices, float, gradient.Measured, Tensor]
 def step(loop: Loop) -> None:
     """Take a step. A guard that halts is heard before the update where the device allows it."""
     began = time.perf_counter()
-    state, plan = loop.state, loop.plan
+    state, timetable = loop.state, loop.timetable
     computed = _gradient(loop)
     if computed is None:
         return
     rows, waited, measured, norm = computed
-    rate = plan.rate(state)
+    rate = timetable.rate(state)
     fields = {
         "step": state.step,
-        "epoch": plan.epoch_of(state.step),
+        "epoch": timetable.epoch_of(state.step),
         "learning_rate": rate,
         "rows": rows,
         "seconds": time.perf_counter() - began,
@@ -43,13 +43,13 @@ def step(loop: Loop) -> None:
     loop.watch.step(_explained(loop, loop.readout.put(measured, norm, fields)))
     optim.set_rate(state.optimizer, rate)
     # Copies of all weights: at one step of an epoch, and only if somebody looks at them.
-    looks = bool(state.guards) and plan.ends_epoch(state.step + 1)
+    looks = bool(state.guards) and timetable.ends_epoch(state.step + 1)
     before = vitals.copy_of(loop.named) if looks else []
     state.optimizer.step()
     if state.average is not None:
-        optim.follow(state.average, state.model, plan.settings.optim.average)
+        optim.follow(state.average, state.model, timetable.settings.optim.average)
     state.step += 1
-    if plan.ends_epoch(state.step):
+    if timetable.ends_epoch(state.step):
         end_epoch(loop, vitals.look(loop.named, before) if looks else None)
 
 
@@ -82,7 +82,7 @@ def _first_computed(loop: Loop) -> _Computed | None:
 
 
 def _computed(loop: Loop) -> _Computed:
-    began, settings = time.perf_counter(), loop.plan.settings
+    began, settings = time.perf_counter(), loop.timetable.settings
     rows, pieces = loop.stream.take()
     waited = time.perf_counter() - began
     randomness.reseed(loop.device, settings.seed, "step", loop.state.step)
@@ -114,7 +114,7 @@ def _explained(loop: Loop, heard: Event | None) -> Event | None:
         return heard
     batches, model = loop.task.batches, loop.task.model
     batch = devices.move(batches.batch(np.asarray(heard.rows), heard.epoch), loop.device)
-    randomness.reseed(loop.device, loop.plan.settings.seed, "step", heard.step)
+    randomness.reseed(loop.device, loop.timetable.settings.seed, "step", heard.step)
     look = vitals.autopsy(model, loop.named, lambda: loop.task.loss(model, batch))
     return replace(heard, look=look)
 

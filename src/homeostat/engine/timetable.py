@@ -10,7 +10,7 @@ from homeostat.engine.state import State
 
 
 @dataclass(frozen=True)
-class Plan:
+class Timetable:
     """The step of each evaluation, the rate of each step, and the end."""
 
     settings: Settings
