@@ -40,26 +40,24 @@ def mean_of(outputs: Sequence[Array], average: str = "outputs") -> Array:
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
     """Several splits one after the other. A row that several of them predict has the mean of their outputs."""
-    if len(parts) == 1:
-        return parts[0]
-    whole = replace(
+    ids = np.concatenate([p.ids for p in parts])
+    _, first, place = np.unique(ids, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # the order in which the rows were met
+    kept = first[order]
+    outputs = np.concatenate([p.outputs for p in parts])
+    sums = np.stack([np.bincount(place, column) for column in outputs.T], axis=1)
+    return replace(
         parts[0],
-        seed=None,
-        ids=np.concatenate([p.ids for p in parts]),
-        subjects=np.concatenate([p.subjects for p in parts]),
-        targets=np.concatenate([p.targets for p in parts]),
-        outputs=np.concatenate([p.outputs for p in parts]),
-        time=None if parts[0].time is None else np.concatenate([p.time for p in parts if p.time is not None]),
-        groups={name: np.concatenate([p.groups[name] for p in parts]) for name in parts[0].groups},
+        seed=parts[0].seed if len(parts) == 1 else None,
+        ids=ids[kept],
+        subjects=np.concatenate([p.subjects for p in parts])[kept],
+        targets=np.concatenate([p.targets for p in parts])[kept],
+        outputs=(sums / np.bincount(place)[:, None])[order],
+        time=None
+        if parts[0].time is None
+        else np.concatenate([p.time for p in parts if p.time is not None])[kept],
+        groups={name: np.concatenate([p.groups[name] for p in parts])[kept] for name in parts[0].groups},
     )
-    _, first, place = np.unique(whole.ids, return_index=True, return_inverse=True)
-    if len(first) == len(whole):
-        return whole
-    counts = np.bincount(place)
-    sums = [np.bincount(place, column) for column in whole.outputs.T]
-    order = np.argsort(first)
-    once = whole.take(first[order])
-    return replace(once, outputs=(np.stack(sums, axis=1) / counts[:, None])[order])
 
 
 def logit(probability: Array) -> Array:
