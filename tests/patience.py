@@ -1,4 +1,4 @@
-"""How long may a test wait for another process? So long that it never fails because a machine is slow or busy."""
+"""The time that a test waits for another process: so long that no slow or busy machine fails it."""
 
 from __future__ import annotations
 

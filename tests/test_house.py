@@ -40,8 +40,7 @@ PLAIN = (
         "report",
     ),
     *("engine", "task", "guards", "audits", "planted", "resume", "faults"),
-    *("cli/__init__", "cli/environment", "cli/follow", "cli/verify"),
-    *("recipes/battery",),
+    *("plugin", "methods", "recipes", "cli", "surface", "patience", "rehearsal", "curve"),
 )
 RIDDLES = ("Of ", "What ")
 NOT_NOUNS = {"told", "made", "said", "asked"}

@@ -30,8 +30,8 @@ def homeostat(
             code = main(given)
         except SystemExit as leaving:  # tyro's way to say that a flag is wrong
             code = int(leaving.code or 0)
-        told = capfd.readouterr()
-        return code, told.out, told.err
+        output = capfd.readouterr()
+        return code, output.out, output.err
 
     return command
 
@@ -46,6 +46,6 @@ def cohort(homeostat: Homeostat, tmp_path: Path) -> Path:
 @pytest.fixture
 def trained(homeostat: Homeostat, cohort: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "runs" / "a"
-    code, _, told = homeostat("train", "curve", "--data", cohort, "--run", folder, "--epochs", 2)
-    assert code == 0, told
+    code, _, output = homeostat("train", "curve", "--data", cohort, "--run", folder, "--epochs", 2)
+    assert code == 0, output
     return folder

@@ -73,14 +73,14 @@ def test_doctor_of_a_run_that_died(tmp_path: Path, capsys: pytest.CaptureFixture
         )
     write_json(run.status_file, {"state": "running", "step": 4, "total": 10})
     assert main(["doctor", str(run.folder)]) == 4
-    told, complaint = capsys.readouterr()
-    assert "3 findings; " in told
+    report, complaint = capsys.readouterr()
+    assert "3 findings; " in report
     assert "1 fatal: tolerance." in complaint
     kept = json.loads((run.folder / "findings.json").read_text())
     assert [finding["severity"] for finding in kept["findings"]] == ["fatal", "serious", "serious"]
-    assert told.index("fatal  tolerance") < told.index("serious  ending")
-    assert f"homeostat resume {run.folder}" in told
-    assert "The loss jumped to 9." in told
+    assert report.index("fatal  tolerance") < report.index("serious  ending")
+    assert f"homeostat resume {run.folder}" in report
+    assert "The loss jumped to 9." in report
 
 
 def test_a_healthy_run_is_told_so_and_json_holds_everything(
@@ -92,10 +92,10 @@ def test_a_healthy_run_is_told_so_and_json_holds_everything(
     assert main(["doctor", str(run.folder)]) == 0
     assert "nothing found; " in capsys.readouterr().out
     assert main(["doctor", str(run.folder), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["findings"] == []
-    assert "tolerance" in told["tried"]
-    assert told["not_tried"]["batch_invariance"].startswith("a run folder holds no untrained model")
+    report = json.loads(capsys.readouterr().out)
+    assert report["findings"] == []
+    assert "tolerance" in report["tried"]
+    assert report["not_tried"]["batch_invariance"].startswith("a run folder holds no untrained model")
     assert json.loads((run.folder / "findings.json").read_text())["findings"] == []
 
 
@@ -116,9 +116,9 @@ def test_an_ablation_is_compared_with_its_parent(tmp_path: Path, capsys: pytest.
 
 def test_doctor_of_a_recipe_rehearses_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "battery"]) == 0
-    told = capsys.readouterr().out
-    assert "Recipe battery\nnothing found; " in told
-    assert "  one_class         there are no class labels\n" in told
+    report = capsys.readouterr().out
+    assert "Recipe battery\nnothing found; " in report
+    assert "  one_class         there are no class labels\n" in report
 
 
 def test_what_is_neither_recipe_nor_run(capsys: pytest.CaptureFixture[str]) -> None:

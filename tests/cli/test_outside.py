@@ -199,8 +199,8 @@ def test_an_audit_of_ones_own_is_tried_before_and_after(
     homeostat: Homeostat, raw: Path, outside: Path
 ) -> None:
     (outside / "my_audit.py").write_text(AUDIT)
-    asked = ("--audits", "--audit", "./my_audit.py:mine")
-    assert homeostat("train", "curve", "--data", raw, "--run", "a", "--epochs", 2, *asked)[0] == 0
+    wanted = ("--audits", "--audit", "./my_audit.py:mine")
+    assert homeostat("train", "curve", "--data", raw, "--run", "a", "--epochs", 2, *wanted)[0] == 0
     assert [
         event["what"] for event in curve.inner(outside / "a").events("finding") if event["audit"] == "mine"
     ]

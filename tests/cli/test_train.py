@@ -130,8 +130,8 @@ def test_a_setting_that_cannot_be_used_is_not_to_be_resumed(
     assert err.endswith("error: There is no cell 'x'.\n")
     assert f"Nothing was trained. Start again with other flags; --run {tmp_path / 'a'} is free." in out
     assert "resume" not in out
-    told = homeostat("status", tmp_path / "a")[1]
-    assert f"Next: homeostat train curve --data {cohort} --run {tmp_path / 'a'}, with other flags" in told
+    status = homeostat("status", tmp_path / "a")[1]
+    assert f"Next: homeostat train curve --data {cohort} --run {tmp_path / 'a'}, with other flags" in status
     monkeypatch.setitem(RECIPES, "curve", lambda: curve.recipe)
     code, out, err = homeostat(*words, "--epochs", 1)
     assert code == 0, err
@@ -147,13 +147,13 @@ def test_the_error_comes_before_what_can_be_done_about_it(
         raise Halted("Guard finite: the loss is no number.")
 
     monkeypatch.setitem(RECIPES, "curve", lambda: dataclasses.replace(curve.recipe, plan=halt))
-    told: list[str] = []
-    monkeypatch.setattr(console, "say", told.append)
-    monkeypatch.setattr(console, "fail", told.append)
+    lines: list[str] = []
+    monkeypatch.setattr(console, "say", lines.append)
+    monkeypatch.setattr(console, "fail", lines.append)
     folder = tmp_path / "a"
     words = ["train", "curve", "--data", str(cohort), "--run", str(folder), "--stores", str(tmp_path / "s")]
     assert main(words) == 4
-    assert told[-2:] == [
+    assert lines[-2:] == [
         "Guard finite: the loss is no number.",
         f"Continue it with: homeostat resume {folder}",
     ]
@@ -197,16 +197,16 @@ def test_an_extended_run_leaves_nothing_stale(homeostat: Homeostat, trained: Pat
     assert homeostat("evaluate", trained)[0] == 0
     assert homeostat("report", trained)[0] == 0
     assert homeostat("export", trained)[0] == 0
-    made = [
+    files = [
         trained / "metrics.json",
         trained / "report.html",
         curve.inner(trained).export / "model.safetensors",
     ]
-    before = [file.read_bytes() for file in made]
+    before = [file.read_bytes() for file in files]
     code, out, err = homeostat("resume", trained, "--epochs", 6)
     assert code == 0, err
     assert f"Next: homeostat report {trained}" in out
-    assert all(file.read_bytes() != was for file, was in zip(made, before, strict=True))
+    assert all(file.read_bytes() != was for file, was in zip(files, before, strict=True))
     assert read_json(curve.inner(trained).export / "config.json")["config"]["fit"]["epochs"] == 6
     extended = read_json(trained / "metrics.json")
     assert homeostat("evaluate", trained)[0] == 0

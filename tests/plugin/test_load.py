@@ -1,4 +1,4 @@
-"""What an address names is loaded as Python imports it; what fails is named with its file and line."""
+"""The target of an address is loaded as Python imports it; what fails is named with its file and line."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ BESIDE = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Case]:
+def all_cases(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Case]:
     cases = {}
     for name, (recipe_name, changes) in CHANGES.items():
         recipe, folder = find(recipe_name), tmp_path_factory.mktemp(name)
@@ -65,8 +65,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Case]:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_recipe_breaks_no_law(made: Mapping[str, Case], name: str) -> None:
-    exam = examine(made[name], AUDITS)
+def test_a_recipe_breaks_no_law(all_cases: Mapping[str, Case], name: str) -> None:
+    exam = examine(all_cases[name], AUDITS)
     assert [f"{found.audit}: {found.what}" for found in exam.findings] == []
     wanted = EVERYWHERE | BESIDE[CHANGES[name][0]]
     assert not wanted - set(exam.tried), {law: exam.not_tried[law] for law in wanted - set(exam.tried)}
@@ -78,9 +78,9 @@ def named(case: Case) -> set[str]:
     return {finding.audit for finding in examine(case, AUDITS).findings}
 
 
-def test_a_reader_of_padding_is_found_in_battery(made: Mapping[str, Case]) -> None:
+def test_a_reader_of_padding_is_found_in_battery(all_cases: Mapping[str, Case]) -> None:
     """The loss counts filler steps."""
-    case = made["battery"]
+    case = all_cases["battery"]
     trial = case.one(Trial)
 
     def counting(model: nn.Module, batch: Any) -> Any:
@@ -90,16 +90,16 @@ def test_a_reader_of_padding_is_found_in_battery(made: Mapping[str, Case]) -> No
     assert "padding" in named(case.but(replace(trial, loss=counting)))
 
 
-def test_a_leaked_patient_is_found_in_icu(made: Mapping[str, Case]) -> None:
-    case = made["icu"]
+def test_a_leaked_patient_is_found_in_icu(all_cases: Mapping[str, Case]) -> None:
+    case = all_cases["icu"]
     splitting = case.one(Splitting)
     splits = splitting.splits
     moved = replace(splits, train=(*splits.train, splits.valid[0]))
     assert {"leakage", "normaliser"} <= named(case.but(replace(splitting, splits=moved)))
 
 
-def test_a_start_far_from_the_prior_is_found_in_cell(made: Mapping[str, Case]) -> None:
-    case = made["cell"]
+def test_a_start_far_from_the_prior_is_found_in_cell(all_cases: Mapping[str, Case]) -> None:
+    case = all_cases["cell"]
     model: Any = case.one(Trial).model
     before: Tensor = model.last.bias.detach().clone()
     with torch.no_grad():

@@ -65,7 +65,7 @@ def files(run: Run) -> Mapping[str, Predictions]:
 
 
 def own(run: Run) -> list[Predictions]:
-    """What the model of a run says about its parts."""
+    """Read the predictions of the model of a run."""
     found = [run.predictions / f"{part}.parquet" for part in ("test", "valid")]
     return [predictions.read(path) for path in found if path.exists()]
 

@@ -1,4 +1,4 @@
-"""What others depend on: names of files, exit codes, commands, flags and public names. A change here is announced."""
+"""Others depend on these: names of files, exit codes, commands, flags and public names. A change here is announced."""
 
 from __future__ import annotations
 

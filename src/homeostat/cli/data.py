@@ -1,4 +1,4 @@
-"""What becomes of the raw data? Prepared into a store, explained, checked, or simulated in the first place."""
+"""Prepare raw data into a store, explain it, check it, or simulate it in the first place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulate:
-    """What to simulate."""
+    """The cohort that is simulated."""
 
     out: Path
     """Folder to write; must be empty or new."""
@@ -79,24 +79,26 @@ def simulate(recipe: Recipe[Any], out: Path, seed: int) -> None:
 
 def prepare(recipe: Recipe[Any], where: Where) -> None:
     """Find or build the store, and say what was dropped."""
-    made = recipe.prepare(recipe.preset(where.preset), where.data, where.stores)
-    for sentence in (*made.explanation, *made.report()):
+    store = recipe.prepare(recipe.preset(where.preset), where.data, where.stores)
+    for sentence in (*store.explanation, *store.report()):
         console.say(sentence)
-    console.say(f"Store: {made.path}\n{_next(recipe, where.data, where.preset)}")
+    console.say(f"Store: {store.path}\n{_next(recipe, where.data, where.preset)}")
 
 
 def explain(recipe: Recipe[Any], where: Where) -> None:
     """Say why the store would be reused or built anew; nothing is built."""
-    told = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
-    console.say(f"{told}\nNext: {_preparing(recipe, where)}" if not told.reused else str(told))
+    explanation = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
+    console.say(
+        f"{explanation}\nNext: {_preparing(recipe, where)}" if not explanation.reused else str(explanation)
+    )
 
 
 def verify(recipe: Recipe[Any], where: Where) -> None:
     """Check every byte; nothing is mended."""
-    told = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
-    if not told.reused:
-        raise DataError(f"{' '.join(told.sentences)} Build it: {_preparing(recipe, where)}")
-    console.say(f"{told.path} is whole: every checksum holds.")
+    explanation = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
+    if not explanation.reused:
+        raise DataError(f"{' '.join(explanation.sentences)} Build it: {_preparing(recipe, where)}")
+    console.say(f"{explanation.path} is whole: every checksum holds.")
 
 
 def _preparing(recipe: Recipe[Any], where: Where) -> str:

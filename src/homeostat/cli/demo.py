@@ -1,4 +1,4 @@
-"""What does it look like when it works? Simulate, train, evaluate and report in one command."""
+"""Show the whole way in one command: simulate, train, evaluate and report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_RECIPE = "icu"
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """What to show."""
+    """The recipe that is shown."""
 
     recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RECIPE]")] = DEFAULT_RECIPE
     """Recipe to train, by name or address."""
@@ -42,8 +42,8 @@ def run(command: str, words: Sequence[str]) -> None:
     cohort = folder.with_name(folder.name + "-cohort")
     data.simulate(recipe, cohort, options.seed)
     preset = "demo" if "demo" in recipe.presets else None
-    made = train.begin(recipe, recipe.preset(preset), folder, cohort, options.root / "stores")
-    train.execute(made)
-    judge.evaluate(made)
-    judge.report(made)
-    console.say(f"Open {made.report_file} in a browser. Next: homeostat train {recipe.word} --help")
+    shown = train.begin(recipe, recipe.preset(preset), folder, cohort, options.root / "stores")
+    train.execute(shown)
+    judge.evaluate(shown)
+    judge.report(shown)
+    console.say(f"Open {shown.report_file} in a browser. Next: homeostat train {recipe.word} --help")

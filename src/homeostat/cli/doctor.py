@@ -1,4 +1,4 @@
-"""What is wrong with this recipe on these data, with this run, or with this machine? Findings, the gravest first."""
+"""Look for what is wrong with a recipe on its data, with a run, or with this machine; tell the gravest first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from homeostat.run import Run, open_run
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is examined, and how the answer looks."""
+    """The subject of an examination, and the form of the answer."""
 
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Raw data of the recipe; left out, its simulated cohort."""
@@ -111,10 +111,10 @@ def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
             data.mkdir()
             recipe.simulate(data, 0)
         config = recipe.preset(preset)
-        asked = {"audits": True, "guard": options.guard, "audit": options.audit}
-        fit = dataclasses.replace(config.fit, epochs=1, **asked)
+        wanted = {"audits": True, "guard": options.guard, "audit": options.audit}
+        fit = dataclasses.replace(config.fit, epochs=1, **wanted)
         short = dataclasses.replace(config, fit=fit)
-        made = begin(recipe, short, folder / "rehearsal", data, stores)
+        rehearsal = begin(recipe, short, folder / "rehearsal", data, stores)
         failed: list[Finding] = []
         exams: list[Exam] = []
         silence = io.StringIO()  # what is told is in the journal of the rehearsal
@@ -122,13 +122,15 @@ def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
             try:
                 if recipe.case is not None:
                     store = recipe.prepare(short, data, stores)
-                    exams.append(examine(recipe.case(short, made, store), (*AUDITS, *own(options.audit))))
-                execute(made, options.seconds)
+                    exams.append(
+                        examine(recipe.case(short, rehearsal, store), (*AUDITS, *own(options.audit)))
+                    )
+                execute(rehearsal, options.seconds)
             except (Interrupted, Halted):
                 pass  # the time is over, or a guard has spoken: both are in the journal
             except HomeostatError as error:
                 failed.append(_refused(error))
-        exam = examine_run(made)
+        exam = examine_run(rehearsal)
         kept = tuple(finding for finding in exam.findings if not _is_of_rehearsal(finding))
         rehearsed = dataclasses.replace(exam, findings=kept)
         return together([Exam(findings=tuple(failed), tried=("recipe",), not_tried={}), *exams, rehearsed])
@@ -158,8 +160,8 @@ def _refused(error: HomeostatError) -> Finding:
 def _show(exam: Exam, what: str, as_json: bool) -> None:
     if as_json:
         findings = [dataclasses.asdict(finding) for finding in exam.findings]
-        told = {"findings": findings, "tried": list(exam.tried), "not_tried": dict(exam.not_tried)}
-        console.say(json.dumps(told, indent=1, default=str))
+        audits = {"findings": findings, "tried": list(exam.tried), "not_tried": dict(exam.not_tried)}
+        console.say(json.dumps(audits, indent=1, default=str))
         return
     count = len(exam.findings)
     found = "nothing found" if not count else f"{count} finding{'s' if count > 1 else ''}"

@@ -1,4 +1,4 @@
-"""How do words become options? Dataclasses by tyro, with the recipe's name in front."""
+"""Words become options: dataclasses by tyro, with the recipe's name in front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came out of a run? Scores, predictions, comparisons, a report and exported weights."""
+"""Show what came out of a run: scores, predictions, comparisons, a report and exported weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class One:
 
 @dataclass(frozen=True, kw_only=True)
 class Predict:
-    """What to predict, and where to write it."""
+    """New data, and the file of their predictions."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run whose best model is used."""

@@ -1,4 +1,4 @@
-"""How does a run begin and go on? `train` makes the folder, `resume` continues it; both then do the same."""
+"""Begin runs and continue them: `train` makes the folder, `resume` goes on in it; both then do the same."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ def train(words: Sequence[str]) -> None:
 
 def newest(recipe: Recipe[Any]) -> Path:
     """The run of this recipe in runs/ that was made last."""
-    made = [one for one in find_all(Path("runs")) if one.config().get("recipe") == recipe.word]
-    if not made:
+    runs = [one for one in find_all(Path("runs")) if one.config().get("recipe") == recipe.word]
+    if not runs:
         raise RunError(f"There is no run of {recipe.name} in runs/ to resume. Name it with --run FOLDER.")
-    return made[-1].folder
+    return runs[-1].folder
 
 
 def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
@@ -140,7 +140,7 @@ def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Pa
     config = code.absolute(config)
     if is_unbegun(Run(folder)):
         console.say(f"{folder} failed before its first step; it is started anew.")
-    made = create(
+    run = create(
         folder,
         {
             "recipe": recipe.word,
@@ -151,8 +151,8 @@ def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Pa
             "config": to_plain(config),
         },
     )
-    made.environment(**environment())
-    return made
+    run.environment(**environment())
+    return run
 
 
 def resume(words: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one model says about one part of one split."""
+    """The predictions of one model for one part of one split."""
 
     split: str
     model: str

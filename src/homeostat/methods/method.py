@@ -22,14 +22,14 @@ D = TypeVar("D")
 """The data of a recipe as its methods see them: a view of a store."""
 
 Average = Literal["outputs", "logits", "logs"]
-"""What a mean is taken of: outputs, logits of probabilities, or logs of positive outputs such as lives."""
+"""The scale of a mean: outputs, logits of probabilities, or logs of positive outputs such as lives."""
 # xgboost and scikit-learn take seeds of 31 bits.
 SEED_BITS = 31
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson(Generic[D]):
-    """What one training may learn from."""
+    """The data that one training may learn from."""
 
     data: D
     splits: Splits
@@ -61,7 +61,7 @@ class Method(Generic[D]):
     parts: tuple[Split, ...] = ("valid", "test")
     """Parts that it predicts, where the split has them."""
     average: Average = "outputs"
-    """What is averaged over seeds."""
+    """The scale on which its outputs are averaged over seeds."""
     is_single: bool = False
     """True: trained once per split, with the seed of the run itself, however many seeds are asked for."""
     stream: str | None = None

@@ -52,7 +52,7 @@ class Roster:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What the user may ask of a protocol."""
+    """The choices of a user about a protocol."""
 
     name: Choice = "auto"
     seed: int = 0

@@ -56,8 +56,8 @@ def trees(
                 target = np.asarray(targets(lesson.data, ids), np.float64)
                 known = np.isfinite(target)
                 matrix = xgboost.DMatrix(columns(lesson.data, ids)[known], label=target[known])
-                asked = {**settings, "seed": lesson.seed, "nthread": torch.get_num_threads()}
-                booster = xgboost.train(asked, matrix, rounds)
+                parameters = {**settings, "seed": lesson.seed, "nthread": torch.get_num_threads()}
+                booster = xgboost.train(parameters, matrix, rounds)
                 numbers = {} if finish is None else dict(finish(booster, lesson.data, ids))
                 model = bytes(booster.save_raw("json")).decode()
                 fitted.save(run, "trees", {"numbers": numbers, "model": model})

@@ -56,7 +56,7 @@ class Recipe(Generic[C]):
 
     @property
     def word(self) -> str:
-        """What finds this recipe again, from any folder and in any process."""
+        """The word that finds this recipe again, from any folder and in any process."""
         return self.address or self.name
 
     def preset(self, name: str | None) -> C:

@@ -73,11 +73,11 @@ def test_a_dimmer_or_brighter_cell_has_poisson_noise_of_its_own_brightness():
         counts = torch.poisson(
             torch.full((400, 1, 4, 4, 4), 10.0), generator=torch.Generator().manual_seed(1)
         )
-        made = augment.brightened(counts, torch.full((400,), factor), torch.arange(400))
-        assert torch.equal(made, made.round())
-        assert made.mean().item() == pytest.approx(10 * factor, rel=0.02)
+        turned = augment.brightened(counts, torch.full((400,), factor), torch.arange(400))
+        assert torch.equal(turned, turned.round())
+        assert turned.mean().item() == pytest.approx(10 * factor, rel=0.02)
         # Thinned counts have variance = mean; added photons follow the counts, not the unknown rate, at a small cost.
-        excess = made.var().item() / made.mean().item()
+        excess = turned.var().item() / turned.mean().item()
         assert excess == pytest.approx(1.0 if factor < 1 else (factor**2 * 10 + 4) / (14), rel=0.05)
 
 

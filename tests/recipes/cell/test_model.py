@@ -95,27 +95,27 @@ def test_batches_of_one_train():
 def test_taps_that_see_padding_alone_change_nothing(side, stride):
     """Values and both gradients are those of torch's own convolution."""
     torch.manual_seed(0)
-    made = conv(3, 4, (3, 3, 3), (stride,) * 3).double()
+    network = conv(3, 4, (3, 3, 3), (stride,) * 3).double()
     plain = torch.nn.Conv3d(3, 4, 3, stride, padding=1, bias=False).double()
-    plain.load_state_dict(made.whole.state_dict())
+    plain.load_state_dict(network.whole.state_dict())
     volume = torch.randn(2, 3, side, side, 5, dtype=torch.float64)
-    told = []
-    for layer, whole in ((made, made.whole), (plain, plain)):
+    output = []
+    for layer, whole in ((network, network.whole), (plain, plain)):
         seen = volume.clone().requires_grad_()
         out = layer(seen)
         out.sin().sum().backward()
-        told.append((out.detach(), seen.grad, whole.weight.grad))
-    for ours, reference in zip(*told, strict=True):
+        output.append((out.detach(), seen.grad, whole.weight.grad))
+    for ours, reference in zip(*output, strict=True):
         torch.testing.assert_close(ours, reference)
 
 
 @pytest.mark.parametrize("kernel", [3, 7])
 def test_a_kernel_wider_than_the_volume_is_cut_to_it(kernel):
     torch.manual_seed(0)
-    made = conv(2, 3, (kernel,) * 3, (2, 2, 2)).double()
+    network = conv(2, 3, (kernel,) * 3, (2, 2, 2)).double()
     volume = torch.randn(2, 2, 2, 3, 4, dtype=torch.float64)
-    expected = functional.conv3d(volume, made.whole.weight, None, 2, kernel // 2)
-    torch.testing.assert_close(made(volume), expected)
+    expected = functional.conv3d(volume, network.whole.weight, None, 2, kernel // 2)
+    torch.testing.assert_close(network(volume), expected)
 
 
 @pytest.mark.parametrize("name", ["tiny", "small"])

@@ -37,10 +37,10 @@ def test_cells_that_are_cut_or_dark_are_counted(cohort, tmp_path):
     store = blueprint(raw.parent, SMALL).build(tmp_path / "stores")
     assert list(store["volume"]) == ["D9/large_act", "D9/unlabelled"]
     assert np.isnan(store["label"][1])
-    said = " ".join(store.report())
-    assert "1 cells without a photon, dropped" in said
-    assert "1 cells larger than 8 pixels" in said
-    assert "1 cells with neither _in nor _act" in said
+    report = " ".join(store.report())
+    assert "1 cells without a photon, dropped" in report
+    assert "1 cells larger than 8 pixels" in report
+    assert "1 cells with neither _in nor _act" in report
 
 
 @pytest.mark.parametrize(
@@ -92,22 +92,22 @@ def test_a_mask_is_stored_with_its_depth():
 def volumes_with_table(folder, **columns):
     folder.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
-    made = random.integers(0, 200, (4, 5, 6, 7)).astype(np.uint8)
+    arrays = random.integers(0, 200, (4, 5, 6, 7)).astype(np.uint8)
     names = ["a.nii.gz", "b.nii", "c.npy", "d.npy"]
-    for name, volume in zip(names, made, strict=True):
+    for name, volume in zip(names, arrays, strict=True):
         if name.endswith("npy"):
             np.save(folder / name, volume)
         else:
             nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / name)
     table = {"file": names, "label": ["0", "1", "", "1"], "donor": ["x", "x", "y", "z"]} | columns
     pl.DataFrame(table).write_csv(folder / "volumes.csv")
-    return made
+    return arrays
 
 
 def test_nifti_and_npy_volumes_are_read_as_their_table_says(tmp_path):
-    made = volumes_with_table(tmp_path / "raw")
+    arrays = volumes_with_table(tmp_path / "raw")
     store = blueprint(tmp_path / "raw").build(tmp_path / "stores")
-    np.testing.assert_array_equal(store["voxels"][:, 0], made)
+    np.testing.assert_array_equal(store["voxels"][:, 0], arrays)
     assert store["voxels"].dtype == np.uint8
     np.testing.assert_array_equal(store["label"], [0, 1, np.nan, 1])
     assert list(store["group"]) == ["x", "x", "y", "z"]
@@ -161,11 +161,11 @@ def test_no_clear_cache_is_needed(tmp_path):
     stack = np.load(file)
     stack[stack.shape[0] // 2, stack.shape[1] // 2, 0] += 1
     np.save(file, stack)
-    told = blueprint(cells, SMALL).explain(stores)
-    assert not told.reused
-    assert file.name in str(told)
+    explanation = blueprint(cells, SMALL).explain(stores)
+    assert not explanation.reused
+    assert file.name in str(explanation)
     again = blueprint(cells, SMALL).build(stores)
-    assert again.path == told.path != first.path
+    assert again.path == explanation.path != first.path
     assert again["voxels"].sum() == first["voxels"].sum() + 1
 
 
@@ -180,9 +180,9 @@ def test_no_clear_cache_is_needed_after_an_edit_of_the_code_either(tmp_path, mon
         source.replace("    summed: Array", "    # Edited.\n    summed: Array"), encoding="utf-8"
     )
     monkeypatch.setattr(flim, "__file__", str(edited))
-    told = blueprint(cells, SMALL).explain(stores)
-    assert not told.reused
-    assert "code homeostat.recipes.cell.flim.load changed" in str(told)
+    explanation = blueprint(cells, SMALL).explain(stores)
+    assert not explanation.reused
+    assert "code homeostat.recipes.cell.flim.load changed" in str(explanation)
     assert blueprint(cells, SMALL).build(stores).path != first.path
 
 

@@ -40,14 +40,14 @@ def test_photon_noise_is_poisson():
 
 
 def test_the_bayes_score_is_calibrated():
-    """Of cells whose log odds say 70 %, 70 % are active: so nobody who sees the same light can rank them better."""
+    """70 % of the cells whose log odds say 70 % are active: so nobody who sees the same light can rank them better."""
     random = np.random.default_rng(1)
     active = random.random(1500) < 0.5
     light = [random.poisson(2000 * cells.arrival(cells.free_share(random, bool(each)))) for each in active]
-    told = 1 / (1 + np.exp(-np.array([cells.bayes_score(histogram) for histogram in light])))
+    labels = 1 / (1 + np.exp(-np.array([cells.bayes_score(histogram) for histogram in light])))
     for low, high in ((0.0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.0)):
-        chosen = (told >= low) & (told < high)
-        error = active[chosen].mean() - told[chosen].mean()
+        chosen = (labels >= low) & (labels < high)
+        error = active[chosen].mean() - labels[chosen].mean()
         assert abs(error) < 4 * np.sqrt(0.25 / chosen.sum())
 
 

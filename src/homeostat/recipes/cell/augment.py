@@ -1,4 +1,4 @@
-"""How is a volume changed so that its answer stays? Drawn per sample by address, applied to whole batches.
+"""Changes of a volume that keep its answer, drawn per sample by address and applied to whole batches.
 
 What is drawn for a sample depends on (seed, epoch, id) alone. Photon counts stay photon counts: a dimmer cell is a
 thinned one (thinning a Poisson count gives a Poisson count), a brighter one gains photons drawn from its own decay.
@@ -66,7 +66,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to each sample of a batch."""
+    """The changes of each sample of a batch."""
 
     matrix: Tensor
     """(B, 3, 4): where each voxel of the result is looked up, in the coordinates of `affine_grid` (x last axis)."""
@@ -92,10 +92,10 @@ def draw(
 ) -> Change:
     """The changes of these samples in this epoch."""
     choices = symmetries(sides, config.symmetries, is_time=is_time)
-    made = [
+    drawn = [
         _draw(config, address(seed, "augment", epoch, number), choices, is_time=is_time) for number in ids
     ]
-    matrices, gains, seeds = zip(*made, strict=True)
+    matrices, gains, seeds = zip(*drawn, strict=True)
     return Change(
         torch.from_numpy(np.stack(matrices)).float(),
         torch.tensor(gains, dtype=torch.float32),
@@ -122,17 +122,17 @@ def _draw(
 
 def signed(order: Sequence[int], signs: Sequence[int]) -> np.ndarray:
     """The permutation matrix with signs."""
-    made = np.zeros((3, 3))
-    made[range(3), list(order)] = signs
-    return made
+    axes = np.zeros((3, 3))
+    axes[range(3), list(order)] = signs
+    return axes
 
 
 def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     """Rodrigues' formula."""
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    made: np.ndarray = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-    return made
+    rotation: np.ndarray = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
+    return rotation
 
 
 def apply(change: Change, volume: Tensor, kind: Kind) -> Tensor:
@@ -151,7 +151,7 @@ def apply(change: Change, volume: Tensor, kind: Kind) -> Tensor:
 
 
 def nearest(matrix: Array, volume: Array) -> Array:
-    """What `grid_sample` gives in its mode of that name, in half the time: all channels share one place to look up.
+    """The result of `grid_sample` in its mode of that name, in half the time: all channels share one place to look up.
     NumPy, whose one thread leaves the others to the network while batches are gathered ahead; volume by volume, because
     one of them fits into the cache."""
     channels, sides = volume.shape[1], volume.shape[2:]
@@ -168,7 +168,7 @@ def nearest(matrix: Array, volume: Array) -> Array:
 
 def looked_up(matrix: Array, sides: Sequence[int]) -> Array:
     """(D, H, W): the place in the framed volume, laid out flat, where each voxel of the result is looked up."""
-    made: Array = np.zeros((), np.int32)
+    index: Array = np.zeros((), np.int32)
     stride = 1
     for row, n in zip(matrix, sides[::-1], strict=True):  # x, y, z, as the matrix counts
         scaled = row * np.float32(n / 2)  # voxels, and not -1 to 1
@@ -181,15 +181,15 @@ def looked_up(matrix: Array, sides: Sequence[int]) -> Array:
         whole = place.astype(np.int32)
         whole += 1
         whole *= stride
-        whole += made
-        made, stride = whole, stride * (n + 2)
-    return made
+        whole += index
+        index, stride = whole, stride * (n + 2)
+    return index
 
 
 def centres(n: int) -> Array:
-    """Of voxels along a side that reaches from -1 to 1."""
-    made: Array = (np.arange(n, dtype=np.float32) * 2 + 1) / n - 1
-    return made
+    """Centres of the voxels along a side that reaches from -1 to 1."""
+    centres: Array = (np.arange(n, dtype=np.float32) * 2 + 1) / n - 1
+    return centres
 
 
 def equalised(change: Change, counts: Tensor, levels: tuple[float, float]) -> Change:

@@ -52,7 +52,7 @@ class Config:
     views: int = 8
     """Symmetric views whose mean probability is predicted; 1 looks once."""
     light: Light = "decay"
-    """What is seen of photon counts: relative to the cell's own brightness, their logarithm, or both."""
+    """The form in which photon counts are seen: relative to the cell's own brightness, their logarithm, or both."""
     yardsticks: bool = True
     """Also score a logistic regression on a few plain measures of the volumes."""
     split_seed: int = 0

@@ -14,7 +14,7 @@ from homeostat.recipes.cell.volumes import Volumes, fitted
 
 CLASS = re.compile(r"_(in|act)(?![a-z])", re.IGNORECASE)
 TRUTH = "truth.csv"
-"""What the simulator knows about its cells; no table of volumes."""
+"""A file of what the simulator knows about its cells; no table of volumes."""
 
 
 def raw_files(path: Path) -> list[Path]:
@@ -70,8 +70,8 @@ def bayes_scores(truth: Path, files: list[Path]) -> Array | None:
     """(cells,) what the simulator says about each; None where nobody knows."""
     if not truth.exists():
         return None
-    told = read_table(truth, [Column(name="id", kind="text"), Column(name="bayes_score")]).frame
-    score = dict(zip(told["id"], told["bayes_score"], strict=True))
+    truths = read_table(truth, [Column(name="id", kind="text"), Column(name="bayes_score")]).frame
+    score = dict(zip(truths["id"], truths["bayes_score"], strict=True))
     absent = [file for file in files if cell_of(file) not in score]
     if absent:
         raise DataError(

@@ -37,7 +37,7 @@ def read(path: Path) -> Volumes:
     parts = [PARTS[name] for name in names for _ in arrays[f"{name}_images"]]
     masks = is_mask(images)
     voxels, channels = from_masks(images) if masks else (images[:, None], ("intensity",))
-    told = {} if "test" in names else {f"part that is not in {files[0].name}: test": 1}
+    absent = {} if "test" in names else {f"part that is not in {files[0].name}: test": 1}
     return Volumes(
         source="medmnist",
         kind="shape" if masks else "grey",
@@ -47,7 +47,7 @@ def read(path: Path) -> Volumes:
         label=np.concatenate(labels),
         groups=(NO_GROUP,) * len(images),
         parts=tuple(parts),
-        counts=told,
+        counts=absent,
         meta={"group_name": "", "groups_declared": "absent: the format has no column for patients"},
     )
 

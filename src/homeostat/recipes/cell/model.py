@@ -1,4 +1,4 @@
-"""Which 3-D residual networks are there, and how do they start?
+"""3-D residual networks, and how they start.
 
 Shapes: a batch is (B, C, D, H, W); for photon stacks D is time. Volumes come as they are stored (counts, grey
 values, masks) and are encoded here, so that whoever holds the weights holds the encoding too.
@@ -32,7 +32,7 @@ LAST_LAYER_STD = 1e-2
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a network of that name consists of."""
+    """The parts of a network of some name."""
 
     stem: tuple[tuple[Triple, Triple], ...]
     """Kernel and stride of the convolutions before the blocks."""
@@ -115,7 +115,7 @@ class NetworkConfig:
     head_dropout: float = 0.2
     """Dropout of what the output is read from."""
     pooling: Literal["mean", "mean+max"] = "mean"
-    """What is kept of the last feature maps; the maximum sees a single thick spot that a mean would dilute."""
+    """The summary of the last feature maps; the maximum sees a single thick spot that a mean would dilute."""
     zero_last_norm: bool = True
     """Each block starts as its shortcut (Goyal 2017), so that depth does not blow up the signal."""
 
@@ -231,25 +231,27 @@ class CutConv3d(nn.Module):
 def stage(
     config: NetworkConfig, layout: Layout, into: int, width: int, count: int, stride: Triple, pool: Triple
 ) -> nn.Sequential:
-    made = nn.Sequential()
+    layers = nn.Sequential()
     for place in range(count):
-        made.append(Block(config, into, width, stride if place == 0 else _ONE, bottleneck=layout.bottleneck))
+        layers.append(
+            Block(config, into, width, stride if place == 0 else _ONE, bottleneck=layout.bottleneck)
+        )
         into = width * (BOTTLENECK if layout.bottleneck else 1)
     if pool != _ONE:
-        made.append(nn.MaxPool3d(pool))
+        layers.append(nn.MaxPool3d(pool))
     if config.channel_dropout:
-        made.append(nn.Dropout3d(config.channel_dropout))
-    return made
+        layers.append(nn.Dropout3d(config.channel_dropout))
+    return layers
 
 
 def head(config: NetworkConfig, width: int, hidden: int) -> nn.Sequential:
-    made = nn.Sequential()
+    layers = nn.Sequential()
     if hidden:
         # Layer and not batch normalisation: it has no statistics of other samples, and a batch of one may train.
-        made.extend([nn.Linear(width, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(0.01)])
+        layers.extend([nn.Linear(width, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(0.01)])
     if config.head_dropout:
-        made.append(nn.Dropout(config.head_dropout))
-    return made
+        layers.append(nn.Dropout(config.head_dropout))
+    return layers
 
 
 def conv(into: int, out: int, kernel: Triple, stride: Triple) -> nn.Module:

@@ -101,8 +101,8 @@ def arrival(free: float) -> Array:
     """Probability of each time bin, (256,)."""
     photons = np.array([free * FREE_NS, (1 - free) * BOUND_NS])
     shares = photons / photons.sum() * (1 - BACKGROUND)
-    made: Array = shares @ COMPONENTS + BACKGROUND / TIME_BINS
-    return made
+    light: Array = shares @ COMPONENTS + BACKGROUND / TIME_BINS
+    return light
 
 
 def component(lifetime_ns: float) -> Array:
@@ -113,8 +113,8 @@ def component(lifetime_ns: float) -> Array:
     response = np.exp(-0.5 * ((time - RESPONSE_NS[0]) / RESPONSE_NS[1]) ** 2)
     seen = np.fft.irfft(np.fft.rfft(decay) * np.fft.rfft(response), len(time)).clip(min=0)
     binned = seen.reshape(TIME_BINS, fine).sum(axis=1)
-    made: Array = binned / binned.sum()
-    return made
+    course: Array = binned / binned.sum()
+    return course
 
 
 COMPONENTS = np.stack([component(FREE_NS), component(BOUND_NS)])

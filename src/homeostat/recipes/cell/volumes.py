@@ -1,4 +1,4 @@
-"""What does every source become? Volumes of one size with their ids, labels, groups and parts."""
+"""Every source becomes volumes of one size with their ids, labels, groups and parts."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Volumes:
         writer.array("part", np.array(self.parts))
         if self.bayes is not None:
             writer.array("bayes", self.bayes)
-        told = {"source": self.source, "kind": self.kind, "channels": list(self.channels)}
-        writer.meta.update({**told, "classes": list(self.classes), **self.meta})
+        extras = {"source": self.source, "kind": self.kind, "channels": list(self.channels)}
+        writer.meta.update({**extras, "classes": list(self.classes), **self.meta})
         for what, number in self.counts.items():
             writer.count(what, number)
 
@@ -85,11 +85,11 @@ def check(volumes: Volumes) -> None:
 def from_masks(images: Array) -> tuple[Array, tuple[str, ...]]:
     """(N, D, H, W) masks -> (N, 2, D, H, W): the mask, and how deep inside each voxel lies (Euclidean)."""
     masks = images > images.max() / 2
-    made = np.zeros((len(masks), 2, *masks.shape[1:]), np.uint8)
+    stacked = np.zeros((len(masks), 2, *masks.shape[1:]), np.uint8)
     for place, mask in enumerate(masks):
-        made[place, 0] = mask * np.uint8(255)
-        made[place, 1] = np.minimum(ndimage.distance_transform_edt(mask) * DEPTH_STEPS, 255).round()
-    return made, ("mask", "depth")
+        stacked[place, 0] = mask * np.uint8(255)
+        stacked[place, 1] = np.minimum(ndimage.distance_transform_edt(mask) * DEPTH_STEPS, 255).round()
+    return stacked, ("mask", "depth")
 
 
 def is_mask(images: Array) -> bool:
@@ -100,12 +100,12 @@ def is_mask(images: Array) -> bool:
 
 def fitted(volume: Array, sides: Sequence[int], centre: Sequence[float] | None = None) -> Array:
     """The volume cut or padded with zeros to these sides, around `centre` (or its middle)."""
-    made = np.zeros(tuple(sides), volume.dtype)
+    stacked = np.zeros(tuple(sides), volume.dtype)
     middle = [(size - 1) / 2 for size in volume.shape] if centre is None else centre
     source, target = [], []
     for size, side, mid in zip(volume.shape, sides, middle, strict=True):
         first = int(round(mid - (side - 1) / 2))
         source.append(slice(max(first, 0), max(min(first + side, size), 0)))
         target.append(slice(source[-1].start - first, source[-1].stop - first))
-    made[tuple(target)] = volume[tuple(source)]
-    return made
+    stacked[tuple(target)] = volume[tuple(source)]
+    return stacked

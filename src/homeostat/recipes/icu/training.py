@@ -214,10 +214,10 @@ def outcome_loss(config: Config, variables: int) -> Callable[[nn.Module, Batch],
     return loss
 
 
-def further(logits_: Tensor, batch: Batch) -> Tensor:
+def further(outputs: Tensor, batch: Batch) -> Tensor:
     """Severity scores (squared error) and death within some days (cross-entropy), where they are known."""
     split = 1 + len(SCORES)
-    scores, within = logits_[:, 1:split].float(), logits_[:, split:].float()
+    scores, within = outputs[:, 1:split].float(), outputs[:, split:].float()
     error = known_mean((scores - batch.scores.nan_to_num()) ** 2, batch.scores)
     deaths = functional.binary_cross_entropy_with_logits(within, batch.within.nan_to_num(), reduction="none")
     return known_mean(deaths, batch.within) + 0.9 * error
