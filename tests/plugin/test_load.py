@@ -111,6 +111,11 @@ def test_another_process_finds_it_by_its_address_alone(outside: Path) -> None:
         ),
         ("import json\njson.loads('[')\n", "./mine.py:a", "in {file}:2. Mend it"),
         (
+            "from homeostat import Settings\nsettings = Settings(epochs=0)\n",
+            "./mine.py:settings",
+            "{file} cannot be loaded: ConfigError: epochs 0 must be at least 1, in {file}:2.",
+        ),
+        (
             "",
             "absent.ecg:recipe",
             "There is no module 'absent.ecg': 'absent' is neither installed nor in {folder}.",

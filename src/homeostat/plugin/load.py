@@ -134,7 +134,7 @@ def _broken(place: str, error: BaseException) -> ConfigError:
     """Say which line of the user's own code failed: the last one that is not of an installed library."""
     what = f"it calls sys.exit({error.code!r})" if isinstance(error, SystemExit) else _words(error)
     return ConfigError(
-        f"{place} cannot be loaded: {what}, in {_line_of(place, error)}. Mend it, then give the same command again."
+        f"{place} cannot be loaded: {what}, in {line_of(place, error)}. Mend it, then give the same command again."
     )
 
 
@@ -143,7 +143,8 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _line_of(place: str, error: BaseException) -> str:
+def line_of(place: str, error: BaseException) -> str:
+    """Return `file:line` of the user's own code that an error comes from, or the place itself."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = [
@@ -155,5 +156,5 @@ def _line_of(place: str, error: BaseException) -> str:
 def _is_theirs(file: Path) -> bool:
     installed = {Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")}
     return file.is_file() and not any(
-        file.is_relative_to(folder) for folder in (*installed, Path(__file__).parent)
+        file.is_relative_to(folder) for folder in (*installed, Path(__file__).parents[1])
     )
