@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from curve import SETTINGS, Pairs, make_task, squared_error
+from curve import SETTINGS, Pairs, make_task, pairs, squared_error
 from homeostat.engine import checkpoint
 from homeostat.engine.fit import fit
 from homeostat.engine.readout import Readout
@@ -56,3 +57,16 @@ def test_an_alarm_that_comes_late_leaves_no_poisoned_checkpoint(run: Run) -> Non
     for path in checkpoint.ring(run.checkpoints):
         weights = checkpoint.read(path)["state"]["model"]
         assert all(bool(torch.isfinite(value).all()) for value in weights.values())
+
+
+@pytest.mark.usefixtures("late")
+def test_an_alarm_that_comes_late_is_healed_by_going_back(run: Run) -> None:
+    """The update that it is about was taken: weights before it come back, and its rows are left out."""
+    learnt = pairs()
+    learnt.y[11] = float("nan")
+    state = fit(make_task(train=learnt), replace(SETTINGS, heal=True), run, [Finite()])
+    (remedy,) = run.events("remedy")
+    assert remedy["to"] <= remedy["alarm_step"]
+    assert 11 in remedy["rows"]
+    assert state.step == 30
+    assert all(bool(torch.isfinite(value).all()) for value in state.model.state_dict().values())
