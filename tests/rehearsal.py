@@ -31,13 +31,13 @@ def maker(recipe: str, data: Path) -> NewRun:
 
 @contextmanager
 def interrupted_at(event: int) -> Iterator[None]:
-    """The run inside hears a request to stop when its guards are event their so-manieth event."""
+    """The run inside hears a request to stop when its guards hear their so-manieth event."""
     events, watch = itertools.count(), Finite.watch
 
-    def stopping(guard: Finite, event: Event) -> Alarm | None:
+    def stopping(guard: Finite, heard: Event) -> Alarm | None:
         if next(events) == event:
             raise Interrupted("stopped by the test")
-        return watch(guard, event)
+        return watch(guard, heard)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Finite, "watch", stopping)

@@ -165,7 +165,7 @@ def test_a_request_during_the_last_save_is_heard(tmp_path: Path, monkeypatch: py
 
     def asked_to_stop(loop: Loop, wait: bool = False) -> None:
         save(loop, wait)
-        if loop.plan.is_over(loop.state):
+        if loop.timetable.is_over(loop.state):
             os.kill(os.getpid(), signal.SIGTERM)
 
     whole = fit(make_task(), SETTINGS, create(tmp_path / "whole", {})).snapshot()
