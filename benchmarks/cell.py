@@ -33,7 +33,8 @@ from homeostat.engine.fit import fit
 from homeostat.engine.settings import Settings
 from homeostat.recipes.cell import augment, learn
 from homeostat.recipes.cell.config import SETTINGS, Config
-from homeostat.recipes.cell.model import CutConv3d, NetworkConfig, ResNet3d
+from homeostat.recipes.cell.convolution import CutConv3d
+from homeostat.recipes.cell.model import NetworkConfig, ResNet3d
 from homeostat.recipes.cell.prepare import blueprint
 from homeostat.run import create
 
