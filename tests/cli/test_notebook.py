@@ -15,7 +15,8 @@ from homeostat.engine.export import best_weights
 from homeostat.engine.optim import OptimConfig
 from homeostat.errors import ConfigError, RunError
 from homeostat.files import read_json
-from homeostat.recipes import RECIPES
+from homeostat.plugin.load import load
+from homeostat.recipes import RECIPES, find
 from homeostat.run import Run, create
 from patience import wait_for
 
@@ -79,6 +80,33 @@ def test_a_mistake_is_named(cohort: Path, words: dict[str, object], sentence: st
         homeostat.train(**given)  # type: ignore[arg-type]
     assert sentence in str(error.value)
     assert not Path("a").exists()
+
+
+def test_a_network_of_ones_own_is_given_by_class_or_address(outside: Path) -> None:
+    (outside / "my_net.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, channels):\n        super().__init__()\n        self.layer = nn.Linear(channels, 1)\n"
+        "    def forward(self, volume):\n        return self.layer(volume.mean((2, 3, 4)))[:, 0]\n"
+    )
+    (outside / "cells").mkdir()
+    cell = find("cell")
+    cell.simulate(outside / "cells", 0)
+    net = load("./my_net.py:Net", "a class", lambda value: isinstance(value, type))
+    given = {"preset": "smoke", "held_out": ("D1", "D5"), "epochs": 1, "yardsticks": False}
+    run = homeostat.train("cell", "cells", "a", network=net, **given)
+    assert run.config()["config"]["model"]["network"] == f"{outside / 'my_net.py'}:Net"
+    assert (
+        homeostat.train("cell", "cells", "a", network="./my_net.py:Net", **given).status()["state"] == "done"
+    )
+    assert set(homeostat.evaluate_run(run)["model"]) == {"own"}
+
+    class Local(nn.Module):
+        pass
+
+    with pytest.raises(
+        ConfigError, match=r"lives in this session alone.*%%writefile my_net.py.*my_net.py:Local"
+    ):
+        homeostat.train("cell", "cells", "b", network=Local, **given)
 
 
 def fit_mine(run: Run, settings: homeostat.Settings) -> nn.Module:

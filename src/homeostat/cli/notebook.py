@@ -18,6 +18,7 @@ from homeostat.config import changed_keys, from_plain, to_plain
 from homeostat.errors import ConfigError, RunError, did_you_mean
 from homeostat.evaluate.tables import tables
 from homeostat.files import write_json
+from homeostat.plugin.address import address_of
 from homeostat.recipes import find
 from homeostat.run import Run, create, is_unbegun, named, open_run
 
@@ -61,8 +62,8 @@ def train(
 ) -> Run:
     """Train a recipe, by name or address. Settings are those of the command line: `epochs=3, learning_rate=0.01`.
 
-    A run that exists already goes on, so a cell can be run again. With `detach` another process trains, and the cell
-    returns at once.
+    `network` may be a class that was imported from a file, or its address. A run that exists already goes on, so a
+    cell can be run again. With `detach` another process trains, and the cell returns at once.
     """
     chosen = find(recipe)
     config = changed(chosen.preset(preset), settings)
@@ -89,7 +90,7 @@ def changed(config: Any, settings: Mapping[str, Any]) -> Any:
     for name, value in settings.items():
         if name not in places:
             raise ConfigError(f"There is no setting {name!r}.{did_you_mean(name, places)}")
-        places[name][name] = to_plain(value)
+        places[name][name] = str(address_of(value)) if isinstance(value, type) else to_plain(value)
     return from_plain(type(config), plain)
 
 

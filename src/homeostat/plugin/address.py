@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,3 +83,14 @@ def _check_file(word: str, file: Path) -> None:
             f"There is no file {file} (looked for {file.absolute()}).{hint} "
             "Give the path of a Python file, and the name in it: ./my_ecg.py:recipe."
         )
+
+
+def address_of(kind: type) -> Address:
+    """Return the address of a class that was imported from a file."""
+    file = vars(sys.modules[kind.__module__]).get("__file__")
+    if kind.__module__ == "__main__" or file is None or "." in kind.__qualname__:
+        raise ConfigError(
+            f"The class {kind.__qualname__} lives in this session alone, so no other process could load it. Write it "
+            f"into a file (in a notebook: %%writefile my_net.py), and give its address: ./my_net.py:{kind.__name__}."
+        )
+    return Address(os.path.abspath(file), kind.__name__)

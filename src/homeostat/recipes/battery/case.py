@@ -38,14 +38,15 @@ def case_of(config: Config, run: Run, plan: Plan[View]) -> Case:
     view, splits = plan.data, next(iter(plan.protocol.splits.values()))
     lesson = Lesson(data=view, splits=splits, seed=config.fit.seed)
     scale = learn.scale_of(lesson)
-    task = learn.make_task(config, LATENT_ODE, lesson)
+    kind = learn.main_kind(config)
+    task = learn.make_task(config, kind, lesson)
     tracks = {track.cell: track for part in PARTS for track in view.cells.of(splits.part(part))}
     scaler, batches = scale.scaler, task.batches
     trial = Trial(
         model=task.model, batch=batches.gather, count=batches.count, loss=task.loss, predict=outputs
     )
     return Case(
-        "battery latent-ode",
+        f"battery {kind}",
         (
             trial,
             Inputs(("x", "t")),
@@ -58,7 +59,7 @@ def case_of(config: Config, run: Run, plan: Plan[View]) -> Case:
             Normaliser(name=scaler.names[0], ids=scaler.ids, ids_digest=scaler.ids_digest),
             Fitted(name="scale of time and target", fitted_on="train"),
             Configuration(to_plain(config)),
-            solve(config.model),
+            *((solve(config.model),) if kind == LATENT_ODE else ()),
             Selection(task.select),
             checkup.put_aside(task, config.fit),
             Folder(run),

@@ -24,6 +24,8 @@ FINEST_RTOL = 1.2e-6
 class ModelConfig:
     """The latent neural ODE."""
 
+    network: str = ""
+    """Address of a network of your own in the place of the latent ODE, such as ./my_net.py:Net (docs/battery.md)."""
     latent_dim: int = 16
     """Size of the latent state of a cell."""
     hidden_dim: int = 32

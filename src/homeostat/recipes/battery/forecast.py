@@ -16,7 +16,7 @@ from homeostat.methods.method import Method
 from homeostat.recipes.battery import learn, yardsticks
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.inputs import REST, Cells, read_cells
-from homeostat.recipes.battery.scaled import LATENT_ODE, LSTM
+from homeostat.recipes.battery.scaled import LSTM
 from homeostat.recipes.battery.track import Track
 from homeostat.recipes.battery.view import Outputs, Show, View
 
@@ -71,7 +71,7 @@ def methods(config: Config, view: View) -> list[Method[View]]:
     """The latent ODE, the rules, and the yard-sticks that are trained."""
     lstm = learn.network(config, LSTM, view, answer=answer_thinly)
     return [
-        learn.network(config, LATENT_ODE, view),
+        learn.network(config, learn.main_kind(config), view),
         yardsticks.rule(yardsticks.LAST_VALUE, lambda train: yardsticks.last_seen),
         yardsticks.rule(yardsticks.LINEAR_FADE, lambda train: yardsticks.own_line),
         *([lstm, yardsticks.trees(ten_cuts, tree_inputs)] if config.yardsticks else []),

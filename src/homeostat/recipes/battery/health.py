@@ -12,6 +12,7 @@ from homeostat.engine.export import best_weights
 from homeostat.errors import DataError
 from homeostat.methods import outcome
 from homeostat.methods.method import Method
+from homeostat.methods.seat import OWN
 from homeostat.recipes.battery import learn, yardsticks
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.inputs import NASA_CELLS, read_cells
@@ -50,7 +51,7 @@ def methods(config: Config, view: View) -> list[Method[View]]:
     """The latent ODE, the rules, and the yard-sticks that are trained."""
     trees = yardsticks.trees(lambda tracks: tracks, lambda track: track.inputs)
     return [
-        learn.network(config, LATENT_ODE, view),
+        learn.network(config, learn.main_kind(config), view),
         yardsticks.rule(yardsticks.LAST_VALUE, lambda train: yardsticks.carried),
         yardsticks.rule(yardsticks.LINEAR_FADE, yardsticks.fade_of_others),
         *([learn.network(config, LSTM, view), trees] if config.yardsticks else []),
@@ -69,7 +70,7 @@ def window(length: int) -> Draw:
 
 def warn_of_foreign(run: Run, view: View) -> None:
     """Say which cells have steps that lie far outside of what was learnt from: another current, another climate."""
-    trained = next(child for child in run.children() if outcome.method_of(child.name) == LATENT_ODE)
+    trained = next(child for child in run.children() if outcome.method_of(child.name) in (LATENT_ODE, OWN))
     weights = best_weights(trained)
     shift, scale = (np.asarray(weights[name], np.float64) for name in ("x_shift", "x_scale"))
     for track in view.cells.tracks:

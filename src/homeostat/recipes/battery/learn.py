@@ -15,10 +15,11 @@ from homeostat.engine.device import move
 from homeostat.evaluate.predictions import Split
 from homeostat.methods.method import Average, Lesson, Method
 from homeostat.methods.network import network as network_method
+from homeostat.methods.seat import OWN
 from homeostat.ode.solver import find_solver
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.model import NeuralODEModel
-from homeostat.recipes.battery.scaled import LATENT_ODE, Scale, Scaled, build
+from homeostat.recipes.battery.scaled import LATENT_ODE, LSTM, Scale, Scaled, build
 from homeostat.recipes.battery.track import Batch, Track, batch_of
 from homeostat.recipes.battery.view import Outputs, View
 from homeostat.task.randomness import address, seeded
@@ -30,6 +31,11 @@ TOGETHER = 32
 RTOL, ATOL, LOOSEST = 1e-4, 1e-6, 1e-2
 
 
+def main_kind(config: Config) -> str:
+    """The kind of network that the run is about: ours, or one of the user's own."""
+    return OWN if config.model.network else LATENT_ODE
+
+
 def network(
     config: Config,
     kind: str,
@@ -39,7 +45,7 @@ def network(
     average: Average = "outputs",
 ) -> Method[View]:
     """A network of this kind, for inputs as in `form`; `answer` brings its outputs into the rows of the table."""
-    parts: tuple[Split, ...] = ("valid", "test") if kind == LATENT_ODE else ("test",)
+    parts: tuple[Split, ...] = ("test",) if kind == LSTM else ("valid", "test")
     return network_method(
         kind,
         task=lambda lesson: make_task(config, kind, lesson),

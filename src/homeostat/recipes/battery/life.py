@@ -22,7 +22,7 @@ from homeostat.recipes.battery import dq, learn, yardsticks
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.inputs import Cells
 from homeostat.recipes.battery.line import Line, mean_life
-from homeostat.recipes.battery.scaled import NETWORKS
+from homeostat.recipes.battery.scaled import LSTM
 from homeostat.recipes.battery.track import Track, whole
 from homeostat.recipes.battery.view import Outputs, View
 from homeostat.run import Run
@@ -84,7 +84,8 @@ def methods(config: Config, view: View) -> list[Method[View]]:
         answer=lambda margins, _: np.asarray(10**margins),
         parts=("test",),
     )
-    networks = [learn.network(config, kind, view, answer=last_step, average="logs") for kind in NETWORKS]
+    kinds = (learn.main_kind(config), LSTM)
+    networks = [learn.network(config, kind, view, answer=last_step, average="logs") for kind in kinds]
     return [
         elastic_nets(DISCHARGE_CURVE, FEATURE_SETS, parts=("test", "valid", "train")),
         elastic_nets(VARIANCE, (("log_var",),), parts=("test",)),

@@ -16,13 +16,17 @@ from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.engine.settings import Settings
 from homeostat.errors import DataError
+from homeostat.plugin.address import is_address
 from homeostat.recipes.cell import augment
 from homeostat.recipes.cell.augment import Turns
 from homeostat.recipes.cell.config import Config
-from homeostat.recipes.cell.model import NetworkName, ResNet3d
+from homeostat.recipes.cell.model import LAYOUTS, NetworkName, ResNet3d
+from homeostat.recipes.cell.own import Net3d, replaced
 from homeostat.task.randomness import address, seeded
 from homeostat.task.task import Loss, Task
 
+# Volumes on which a network of one's own is tried before it is trained.
+TRIED = 4
 TOGETHER = 64
 """Volumes scored in one go: memory, not results, depends on it."""
 
@@ -61,22 +65,24 @@ class Rows:
                 )
 
 
-def network(config: Config, store: Store, seed: int) -> ResNet3d:
+def network(config: Config, store: Store, seed: int) -> Net3d:
     """An untrained network for the volumes of a store; the same for the same seed."""
     kind = str(store.meta["kind"])
-    name: NetworkName = config.model.network if config.model.network != "auto" else "tiny"
-    if config.model.network == "auto" and kind == "photons":
-        name = "time"
+    usual: NetworkName = "time" if kind == "photons" else "tiny"
+    name = next((name for name in LAYOUTS if name == config.model.network), usual)
     voxels = store["voxels"]
     unit = float(np.iinfo(voxels.dtype).max)
     with seeded(seed, "model"):
-        return ResNet3d(
+        ours = ResNet3d(
             config.model,
             name,
             channels=voxels.shape[1],
             encoding=config.light if kind == "photons" else "scaled",
             unit=unit,
         )
+        if not is_address(config.model.network):
+            return ours
+        return replaced(config.model.network, ours, voxels_of(store, np.arange(min(TRIED, len(voxels)))))
 
 
 def places(config: Config, rows: Rows) -> Array:
@@ -103,7 +109,7 @@ def make_task(config: Config, rows: Rows, seed: int) -> Task[Batch]:
     model = network(config, store, seed).start_at_prior(float(store["label"][shown].mean()), natural)
 
     def score(scored: nn.Module) -> Mapping[str, float]:
-        assert isinstance(scored, ResNet3d)
+        assert isinstance(scored, Net3d)
         return scores(store["label"][rows.valid], probabilities(scored, store, rows.valid, 1))
 
     return Task(
@@ -209,9 +215,7 @@ def scores(truth: Array, output: Array) -> dict[str, float]:
     }
 
 
-def probabilities(
-    model: ResNet3d, store: Store, rows: Array, views: int, symmetries: Turns = "auto"
-) -> Array:
+def probabilities(model: Net3d, store: Store, rows: Array, views: int, symmetries: Turns = "auto") -> Array:
     """The mean probability over symmetric views, (rows,)."""
     is_time = store.meta["kind"] == "photons"
     device = next(model.parameters()).device

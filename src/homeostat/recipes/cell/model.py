@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from homeostat.errors import ConfigError, did_you_mean
+from homeostat.plugin.address import is_address
+
 NetworkName = Literal["tiny", "small", "time", "resnet18", "resnet50"]
 Norm = Literal["batch", "group"]
 Encoding = Literal["decay", "photons", "decay+photons", "scaled"]
@@ -106,8 +109,9 @@ BOTTLENECK = 4
 class NetworkConfig:
     """The network."""
 
-    network: NetworkName | Literal["auto"] = "auto"
-    """tiny and small for shapes; time is the seed's (stem over time); auto: time for photons, tiny for shapes."""
+    network: NetworkName | Literal["auto"] | str = "auto"
+    """tiny and small for shapes; time is the seed's (stem over time); auto: time for photons, tiny for shapes. Or the
+    address of a network of your own, such as ./my_net.py:Net (docs/cell.md)."""
     norm: Norm = "batch"
     """group does not depend on the batch, which pays for batches below eight."""
     channel_dropout: float = 0.1
@@ -118,6 +122,14 @@ class NetworkConfig:
     """The summary of the last feature maps; the maximum sees a single thick spot that a mean would dilute."""
     zero_last_norm: bool = True
     """Each block starts as its shortcut (Goyal 2017), so that depth does not blow up the signal."""
+
+    def __post_init__(self) -> None:
+        names = ("auto", *LAYOUTS)
+        if self.network not in names and not is_address(self.network):
+            raise ConfigError(
+                f"There is no network {self.network!r}.{did_you_mean(self.network, names)} "
+                "One of your own has an address, such as ./my_net.py:Net."
+            )
 
 
 class ResNet3d(nn.Module):

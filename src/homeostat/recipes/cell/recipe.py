@@ -22,13 +22,15 @@ from homeostat.methods import crossfit, outcome
 from homeostat.methods.method import Lesson, Method, Plan
 from homeostat.methods.network import network
 from homeostat.methods.protocol import Name
+from homeostat.methods.seat import OWN
 from homeostat.methods.yardstick import rule
+from homeostat.plugin.address import is_address
 from homeostat.recipes.cell import learn, prepare, yardstick
 from homeostat.recipes.cell.case import case
 from homeostat.recipes.cell.cohort import Volumes, protocol_of, table
 from homeostat.recipes.cell.config import PRESETS, Config
 from homeostat.recipes.cell.learn import Batch
-from homeostat.recipes.cell.model import ResNet3d
+from homeostat.recipes.cell.own import Net3d
 from homeostat.recipes.cell.scores import BAYES, MODEL, POSSIBLE, scores
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.recipes.recipe import Recipe
@@ -65,14 +67,14 @@ def resnet(config: Config, store: Store, protocol: Name) -> Method[Volumes]:
         return learn.make_task(config, lesson.data.of(lesson.splits), lesson.seed)
 
     def answer(model: nn.Module, volumes: Volumes, ids: Sequence[str]) -> Array:
-        assert isinstance(model, ResNet3d)
+        assert isinstance(model, Net3d)
         output = learn.probabilities(
             model, volumes.store, volumes.rows(ids), config.views, config.augment.symmetries
         )
         return corrected(config, model, output, protocol)
 
     return network(
-        MODEL,
+        OWN if is_address(config.model.network) else MODEL,
         task=task,
         settings=lambda lesson, task: learn.settings(config, lesson.seed, task),
         answer=answer,
@@ -80,7 +82,7 @@ def resnet(config: Config, store: Store, protocol: Name) -> Method[Volumes]:
     )
 
 
-def corrected(config: Config, model: ResNet3d, output: Array, protocol: Name) -> Array:
+def corrected(config: Config, model: Net3d, output: Array, protocol: Name) -> Array:
     """Probabilities moved from the prior that the network met in training to the one that is expected."""
     trained, natural = model.priors.tolist()
     expected = config.expected_prior
@@ -96,7 +98,7 @@ def finish(config: Config, run: Run, store: Store) -> None:
         return
     volumes = Volumes(store)
     for own in outcome.read_all(run):
-        if own.model == MODEL:
+        if own.model in (MODEL, OWN):
             ids = own.ids.tolist()
             best = table(volumes, ids, expit(np.asarray(store["bayes"])[volumes.rows(ids)]), own.split)
             predictions.write(replace(best, model=BAYES), run.folder / POSSIBLE / f"{own.split}.parquet")

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from homeostat.evaluate import binary, predictions, summary
 from homeostat.evaluate.predictions import Predictions
 from homeostat.methods import ensemble, outcome
+from homeostat.methods.seat import OWN
 from homeostat.run import Run
 
 MODEL = "resnet3d"
@@ -27,7 +28,7 @@ OF_EACH = ("auroc", "auprc", "balanced accuracy", "mcc", "f1")
 def scores(folder: Path) -> Mapping[str, Any]:
     """The contents of metrics.json: everybody together, then each donor and each seed with mean and spread."""
     run = Run(folder)
-    metrics = summary.of_run(folder, summary.Settings(model=MODEL))
+    metrics = summary.of_run(folder)
     cuts = [float(cut["value"]) for cut in metrics["thresholds"].values()]
     cut = cuts[0] if cuts else 0.5
     part = next(
@@ -93,7 +94,7 @@ def by_seed(run: Run, part: str) -> dict[str, Predictions]:
     found: dict[str, list[Predictions]] = {}
     for child in run.children():
         file = child.predictions / f"{part}.parquet"
-        if outcome.method_of(child.name) == MODEL and file.exists():
+        if outcome.method_of(child.name) in (MODEL, OWN) and file.exists():
             one = predictions.read(file)
             found.setdefault(str(one.seed), []).append(one)
     return {seed: ensemble.joined(parts) for seed, parts in found.items()}

@@ -27,7 +27,7 @@ from homeostat.engine import checkup
 from homeostat.methods.method import Lesson
 from homeostat.recipes.icu import training
 from homeostat.recipes.icu.cohort import HOURS, Batch, Cohort
-from homeostat.recipes.icu.config import Config
+from homeostat.recipes.icu.config import OWN, Config, Network
 from homeostat.recipes.icu.latent import GRID
 from homeostat.recipes.icu.view import View, scales
 from homeostat.run import Run
@@ -35,7 +35,9 @@ from homeostat.run import Run
 
 def case(config: Config, run: Run, lesson: Lesson[View]) -> Case:
     """The untrained latent ODE (or the network of the run) on the training stays."""
-    kind = config.model if config.model in ("ode-rnn", "gru-d") else "latent-ode"
+    kind: Network = OWN if config.network else "latent-ode"
+    if config.model == "ode-rnn" or config.model == "gru-d":  # mypy narrows this, not `in`
+        kind = config.model
     view, splits = lesson.data, lesson.splits
     cohort, rows = view.cohort, view.rows(splits.train)
     known = rows[np.isfinite(cohort.label[rows])]
@@ -69,7 +71,7 @@ def case(config: Config, run: Run, lesson: Lesson[View]) -> Case:
             ),
             Fitted(name="scale of the statistics", fitted_on="train"),
             Configuration(to_plain(config)),
-            *(() if kind == "gru-d" else (solve,)),
+            *(() if kind in ("gru-d", OWN) else (solve,)),
             Selection(task.select),
             checkup.put_aside(task, config.fit),
             Folder(run),

@@ -12,9 +12,12 @@ from homeostat.engine.settings import Settings
 from homeostat.errors import ConfigError
 from homeostat.recipes.icu.prepare import Preparation
 
-Network = Literal["latent-ode", "ode-rnn", "gru-d"]
+Network = Literal["latent-ode", "ode-rnn", "gru-d", "own"]
+"""own: the network at the address in `network`."""
 Member = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "survival"]
 Model = Literal["latent-ode", "ode-rnn", "gru-d", "xgboost", "survival", "stack"]
+Kind = Model | Literal["own"]
+OWN: Literal["own"] = "own"
 NETWORKS: tuple[Network, ...] = ("latent-ode", "ode-rnn", "gru-d")
 Protocol = Literal["auto", "official", "by-subject"]
 
@@ -31,6 +34,8 @@ class Config:
 
     model: Model = "latent-ode"
     """The model to train; stack trains all members out of fold and combines them."""
+    network: str = ""
+    """Address of a network of your own that takes the place of the model, such as ./my_net.py:Net (docs/icu.md)."""
     batch_size: int = 128
     """Stays in a step."""
     latent_dim: int = 32
@@ -93,6 +98,10 @@ class Config:
                 raise ConfigError(f"{name} {getattr(self, name)} must not be negative.")
         if not 0 < self.step_h <= 48:
             raise ConfigError(f"step_h {self.step_h} must be more than 0 and at most 48 hours.")
+        if self.network and self.model != "latent-ode":
+            raise ConfigError(
+                f"--network {self.network} takes the place of --model {self.model}. Give one of the two."
+            )
         if self.model == "stack" and (len(set(self.members)) < 2 or self.folds < 2):
             raise ConfigError(
                 f"A stack of {len(set(self.members))} different members and {self.folds} folds: at least 2 of each."

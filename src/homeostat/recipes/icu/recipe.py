@@ -23,7 +23,7 @@ from homeostat.methods.stack import stack
 from homeostat.recipes.icu import case as cases
 from homeostat.recipes.icu import prepare, training, trees
 from homeostat.recipes.icu.cohort import Batch
-from homeostat.recipes.icu.config import PRESETS, Config, Model, Network
+from homeostat.recipes.icu.config import OWN, PRESETS, Config, Kind, Model, Network
 from homeostat.recipes.icu.latent import LatentOde
 from homeostat.recipes.icu.paths import paths
 from homeostat.recipes.icu.simulate import simulate
@@ -43,7 +43,7 @@ def plan(config: Config, run: Run, store: Store) -> Plan[View]:
     """The model of the run, beside boosted trees, on the training stays of one split."""
     protocol = protocol_of(config, store)
     view = training_view(config, run, store, protocol)
-    kinds = [config.model]
+    kinds = [kind_of(config)]
     members = config.members if config.model == "stack" else ()
     if config.yardsticks and YARDSTICK not in (config.model, *members):
         kinds.append(YARDSTICK)
@@ -57,7 +57,12 @@ def plan(config: Config, run: Run, store: Store) -> Plan[View]:
     )
 
 
-def method_of(kind: Model, config: Config, view: View) -> Method[View]:
+def kind_of(config: Config) -> Kind:
+    """The model of the run: one of ours, or the user's own network."""
+    return OWN if config.network else config.model
+
+
+def method_of(kind: Kind, config: Config, view: View) -> Method[View]:
     """The method of that name. A network has the number of variables and descriptors of the view."""
     if kind == "stack":
         members = [method_of(member, config, view) for member in config.members]
@@ -93,7 +98,7 @@ def network_of(kind: Network, config: Config, view: View) -> Method[View]:
 
 def finish(config: Config, run: Run, store: Store) -> None:
     """Write the courses of a few stays for the report, where the model of the run has a path."""
-    if config.model != "latent-ode":
+    if kind_of(config) != "latent-ode":
         return
     first = plan(config, run, store).children[0]
     cohort = first.lesson.data.cohort
@@ -109,7 +114,7 @@ def finish(config: Config, run: Run, store: Store) -> None:
 def predict(config: Config, run: Run, store: Store) -> Predictions:
     """Predict stays with or without known outcome."""
     view = new_view(run, store)
-    return crossfit.predict(run, method_of(config.model, config, view), view, view.cohort.ids, table)
+    return crossfit.predict(run, method_of(kind_of(config), config, view), view, view.cohort.ids, table)
 
 
 def scores(folder: Path) -> Mapping[str, Any]:

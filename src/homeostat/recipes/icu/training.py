@@ -26,6 +26,7 @@ from homeostat.recipes.icu.cohort import SCORES, Batch, Cohort
 from homeostat.recipes.icu.config import Config, Network
 from homeostat.recipes.icu.hiding import hider
 from homeostat.recipes.icu.latent import LatentOde, Read, Size, divergence, reconstruction
+from homeostat.recipes.icu.own import OwnReader, replaced
 from homeostat.recipes.icu.recurrent import GruD, OdeRnn
 from homeostat.recipes.icu.summary import start_bias
 from homeostat.recipes.icu.view import View
@@ -34,6 +35,8 @@ from homeostat.task.numbers import ODE_EVALUATIONS
 from homeostat.task.randomness import address, seeded
 from homeostat.task.task import Group, Loss, Task
 
+# Stays on which a network of one's own is tried before it is trained.
+TRIED = 4
 SCORING_SIZE = 512
 """Stays scored at a time: memory, not results, depends on it."""
 
@@ -85,7 +88,11 @@ def build(kind: Network, config: Config, cohort: Cohort) -> nn.Module:
     with seeded(config.fit.seed, "model", kind):
         if kind == "latent-ode":
             return LatentOde(size, config.step_h)
-        return GruD(size, recurrent) if kind == "gru-d" else OdeRnn(size, recurrent, config.step_h)
+        if kind == "ode-rnn":
+            return OdeRnn(size, recurrent, config.step_h)
+        gru = GruD(size, recurrent)
+        tried = cohort.gather(np.arange(min(TRIED, len(cohort.ids))))
+        return gru if kind == "gru-d" else replaced(config.network, gru, size, tried)
 
 
 def prepared(kind: Network, config: Config, cohort: Cohort, rows: Array) -> nn.Module:
@@ -96,16 +103,22 @@ def prepared(kind: Network, config: Config, cohort: Cohort, rows: Array) -> nn.M
         start_at_prior(network.reader[-1], cohort, rows)
     elif isinstance(network, GruD | OdeRnn):
         start_at_prior(network.reader.net[-1], cohort, rows)
+    elif isinstance(network, OwnReader):
+        network.offset[0] = start_bias(rate_of(cohort, rows))
     return network
 
 
 def start_at_prior(last: nn.Module, cohort: Cohort, rows: Array) -> None:
     """The outcome's bias is the logit of how common death is among the training stays."""
     assert isinstance(last, nn.Linear)
-    rate = float(np.clip(np.nanmean(cohort.label[rows]), 1e-3, 1 - 1e-3))
     with torch.no_grad():
         last.weight.mul_(0.1)
-        last.bias[0] = start_bias(rate)
+        last.bias[0] = start_bias(rate_of(cohort, rows))
+
+
+def rate_of(cohort: Cohort, rows: Array) -> float:
+    """How common death is among these stays, a thousandth at least."""
+    return float(np.clip(np.nanmean(cohort.label[rows]), 1e-3, 1 - 1e-3))
 
 
 def training(network: nn.Module, config: Config, cohort: Cohort, rows: Array, valid: Array) -> Task[Batch]:
