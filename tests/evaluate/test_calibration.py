@@ -1,5 +1,7 @@
 """A calibrated model is called calibrated, an over-confident one over-confident, each as surely as n allows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special
@@ -84,6 +86,14 @@ def test_coverage_of_the_slope_when_rows_are_clustered(ward):
         slope, _ = calibration.recalibration(q)
         covered += slope.low <= 1.0 <= slope.high
     assert 0.92 <= covered / seeds <= 0.98
+
+
+def test_one_subject_alone_has_a_slope_without_an_interval(ward):
+    p = ward(200)
+    alone = replace(p, subjects=np.full(len(p), "A"))
+    slope = next(s for s in calibration.scores(alone) if "slope" in s.name)
+    assert slope.value is not None
+    assert slope.low is None or not np.isfinite(slope.low)
 
 
 def test_a_perfect_ranking_has_no_slope():

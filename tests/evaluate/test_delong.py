@@ -130,6 +130,13 @@ def test_subjects_may_hold_both_outcomes():
     assert clustered < 0.5 * delong.auroc(truth, output, np.arange(400)).covariance[0, 0]
 
 
+@pytest.mark.parametrize("outputs", [np.full(40, 0.3), np.linspace(0, 1, 40)])
+def test_one_subject_alone_tells_nothing_about_others(outputs):
+    truth = (np.arange(40) % 2).astype(float)
+    areas = delong.auroc(truth, outputs[None], np.zeros(40))
+    assert np.isnan(delong.interval(areas, truth)).all()
+
+
 def test_never_above_one_or_below_zero():
     for seed in range(300):
         truth, outputs = normals(seed, n=24, distance=3.0, prevalence=0.5)

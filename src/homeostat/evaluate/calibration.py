@@ -132,6 +132,8 @@ def logistic(
     per_cluster = np.zeros((int(cluster.max()) + 1, x.shape[1]))
     np.add.at(per_cluster, cluster, per_row)
     bread = np.linalg.inv(information)
+    if len(per_cluster) == 1:
+        return beta, np.full_like(beta, np.nan)  # one subject alone: nothing tells how subjects differ
     covariance = bread @ (per_cluster.T @ per_cluster) @ bread * len(per_cluster) / (len(per_cluster) - 1)
     return beta, np.sqrt(np.diag(covariance))
 

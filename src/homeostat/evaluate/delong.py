@@ -98,6 +98,8 @@ def interval(areas: Areas, truth: Floats, level: float = 0.95, model: int = 0) -
     """
     area, variance = float(areas.value[model]), float(areas.covariance[model, model])
     n1, n0, degrees = int(truth.sum()), int((1 - truth).sum()), float(areas.degrees[model])
+    if np.isnan(variance):
+        return np.nan, np.nan  # one subject alone: nothing tells how subjects differ
     if not 0 < area < 1 or variance <= 0:
         return newcombe(area, n1, n0, level)
     design = variance / float(areas.unclustered[model])
