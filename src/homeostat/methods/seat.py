@@ -26,11 +26,11 @@ class Seat:
     """The place of a network in a recipe."""
 
     sizes: Mapping[str, Any]
-    """What the network's constructor may ask for, by the names of its arguments."""
+    """The values that the network's constructor may ask for, by the names of its arguments."""
     inputs: Mapping[str, Tensor]
     """One batch as `forward` is given it, in this order; the first dimension counts samples."""
     output: Tensor
-    """What the recipe's own network returns for this batch."""
+    """The output that the recipe's own network returns for this batch."""
     meaning: str
     """The output in words, such as "one logit per volume"."""
 
