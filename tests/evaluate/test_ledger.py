@@ -51,6 +51,24 @@ def test_a_line_that_a_kill_cut_off_is_left_out(ward, tmp_path):
     assert len(ledger.reads(path)) == 1
 
 
+@pytest.mark.parametrize("torn", ['{"time": "2026', '{"time": "2026"}', "{", " "])
+def test_a_reading_after_a_line_that_a_kill_cut_off_is_kept(ward, tmp_path, torn):
+    path = Run(tmp_path).ledger_file
+    for model in ("first", "second", "third"):
+        ledger.record(path, ward(50, model=model), "evaluate")
+        with path.open("a") as file:
+            file.write(torn)
+    assert [read.model for read in ledger.reads(path)] == ["first", "second", "third"]
+
+
+def test_a_line_that_was_cut_off_with_its_line_end_is_damage(ward, tmp_path):
+    path = Run(tmp_path).ledger_file
+    ledger.record(path, ward(50), "evaluate")
+    path.write_text(path.read_text() + '{"time": "2026\n')
+    with pytest.raises(DataError, match="restore it"):
+        ledger.reads(path)
+
+
 def test_a_damaged_ledger_is_an_error_not_an_empty_one(tmp_path):
     path = Run(tmp_path).ledger_file
     path.write_text("{}\n")

@@ -14,10 +14,12 @@ import numpy as np
 
 from homeostat.errors import DataError
 from homeostat.evaluate.predictions import Predictions
-from homeostat.run import Run
+from homeostat.run import Run, journal
 
 YARD_STICK = "yard-stick"
 """The purpose of a reading that scored a yard-stick: nobody chooses a model by it."""
+CUT_OFF = " <- cut off\n"
+"""The end that the next reading gives to a line that a kill cut off, so that its own line begins anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,25 +40,31 @@ def record(ledger: Path, p: Predictions, purpose: str, now: Callable[[], str] | 
     rows, content = fingerprints(p)
     read = Read(time=clock(), purpose=purpose, model=p.model, n=len(p), rows=rows, content=content)
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    # One write of one short line at the end of the file: two processes do not tear each other's lines.
+    # One write of one short line at the end of the file: two processes do not tear each other's lines. A line that was
+    # cut off is marked, not removed: the file may hold more than this process has seen.
     with ledger.open("ab") as file:
-        file.write((json.dumps(asdict(read)) + "\n").encode())
+        begin = CUT_OFF if journal.is_torn(ledger) else ""
+        file.write((begin + json.dumps(asdict(read)) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())
     return read
 
 
 def reads(ledger: Path) -> tuple[Read, ...]:
-    """Return every reading so far, oldest first; a last line that a kill cut off is left out."""
+    """Return every reading so far, oldest first. A line that a kill cut off is left out: nobody saw its numbers."""
     if not ledger.exists():
         return ()
     lines = ledger.read_text(encoding="utf-8").splitlines(keepends=True)
     try:
-        return tuple(Read(**json.loads(line)) for line in lines if line.endswith("\n"))
+        return tuple(Read(**json.loads(line)) for line in lines if _is_whole(line))
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{ledger} is damaged ({error}). It counts the looks at the test set; restore it."
         ) from error
+
+
+def _is_whole(line: str) -> bool:
+    return line.endswith("\n") and not line.endswith(CUT_OFF)
 
 
 def looks(folder: Path, rows: str) -> tuple[Read, ...]:
