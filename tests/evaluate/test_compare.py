@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from homeostat.errors import ConfigError, DataError
-from homeostat.evaluate import compare
+from homeostat.evaluate import compare, delong
 from homeostat.evaluate.predictions import Predictions
 
 
@@ -173,6 +173,25 @@ def test_comparisons_made_together_are_corrected_together(ward):
         [compare.paired_delong(a, b), compare.paired_bootstrap([a], [b], "auprc", resamples=200)]
     )
     assert [c.holm for c in comparisons] == list(compare.holm([c.p for c in comparisons]))
+
+
+@pytest.mark.parametrize("per", [1, 2, 250])
+def test_constant_outputs_are_compared_like_any_other(ward, per):
+    """A constant has no spread, and one subject alone none that can be known: neither is an error."""
+    a = ward(250, per=per, seed=1) if per < 250 else replace(ward(250), subjects=np.full(250, "A"))
+    low, high = (replace(a, outputs=np.full_like(a.outputs, risk), model=str(risk)) for risk in (0.3, 0.7))
+    area = delong.auroc(a.truth, a.output[None], a.subjects).value[0]
+    for one, other, difference in ((low, a, 0.5 - area), (a, low, area - 0.5), (low, high, 0.0)):
+        for c in (
+            compare.paired_delong(one, other),
+            compare.paired_bootstrap([one], [other], "auroc", resamples=200),
+        ):
+            assert c.difference == pytest.approx(difference, abs=1e-12)
+            if per == 250:
+                assert np.isnan([c.low, c.high, c.p]).all()
+            else:
+                assert c.low <= c.difference <= c.high
+                assert c.p == 1 if difference == 0 else c.p < 0.01
 
 
 def test_mistakes_are_told(ward):

@@ -137,6 +137,17 @@ def test_one_subject_alone_tells_nothing_about_others(outputs):
     assert np.isnan(delong.interval(areas, truth)).all()
 
 
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("per", [1, 4])
+def test_a_constant_ranks_nothing_and_has_an_interval_around_one_half(value, per):
+    truth = (np.arange(40) % 3 == 0).astype(float)
+    areas = delong.auroc(truth, np.full((1, 40), value), np.arange(40) // per)
+    low, high = delong.interval(areas, truth)
+    assert areas.value[0] == 0.5
+    assert 0.25 < low < 0.4
+    assert low + high == pytest.approx(1, abs=0.02)
+
+
 def test_never_above_one_or_below_zero():
     for seed in range(300):
         truth, outputs = normals(seed, n=24, distance=3.0, prevalence=0.5)
