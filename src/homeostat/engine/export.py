@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from homeostat.engine import checkpoint
 from homeostat.errors import CheckpointError
-from homeostat.files import write_json
+from homeostat.files import replacing, write_json
 from homeostat.run import Run
 
 
@@ -40,7 +40,8 @@ def export(run: Run) -> list[Path]:
             each.export.mkdir(exist_ok=True)
             weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
             path = each.export / "model.safetensors"
-            save_file(weights, path, metadata=about)
+            with replacing(path) as scratch:
+                scratch.write_bytes(save(weights, metadata=about))
             write_json(each.export / "config.json", config)
             written += [path, each.export / "config.json"]
     if not written:
