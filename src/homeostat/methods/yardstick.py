@@ -14,7 +14,7 @@ from homeostat.methods.method import Lesson, Method, Predictor
 from homeostat.run import Run
 
 if TYPE_CHECKING:
-    from xgboost import Booster
+    from xgboost import Booster, DMatrix
 
 D = TypeVar("D")
 
@@ -38,16 +38,14 @@ def trees(
     """Boosted trees. `finish` reads numbers off the fitted trees; `answer` turns margins into outputs with them."""
 
     def respond(booster: Booster, numbers: Mapping[str, float]) -> Predictor[D]:
-        from xgboost import DMatrix
-
         def outputs(data: D, ids: Sequence[str]) -> Array:
-            margins = booster.predict(DMatrix(columns(data, ids)), output_margin=True).astype(np.float64)
+            booster.set_param(_threads())
+            margins = booster.predict(matrix(columns(data, ids)), output_margin=True).astype(np.float64)
             return margins if answer is None else answer(margins, numbers)
 
         return Predictor(outputs)
 
     def train(lesson: Lesson[D], run: Run) -> Predictor[D]:
-        import torch
         import xgboost  # slow to load, and most commands need none
 
         with run.active():
@@ -55,9 +53,8 @@ def trees(
                 ids = lesson.splits.train
                 target = np.asarray(targets(lesson.data, ids), np.float64)
                 known = np.isfinite(target)
-                matrix = xgboost.DMatrix(columns(lesson.data, ids)[known], label=target[known])
-                parameters = {**settings, "seed": lesson.seed, "nthread": torch.get_num_threads()}
-                booster = xgboost.train(parameters, matrix, rounds)
+                rows = matrix(columns(lesson.data, ids)[known], target[known])
+                booster = xgboost.train({**settings, "seed": lesson.seed, **_threads()}, rows, rounds)
                 numbers = {} if finish is None else dict(finish(booster, lesson.data, ids))
                 model = bytes(booster.save_raw("json")).decode()
                 fitted.save(run, "trees", {"numbers": numbers, "model": model})
@@ -72,6 +69,20 @@ def trees(
         return respond(booster, kept["numbers"])
 
     return Method(name=name, train=train, load=load, parts=parts, is_single=True)
+
+
+def matrix(columns: Array, label: Array | None = None) -> DMatrix:
+    """Make xgboost's table."""
+    import xgboost
+
+    return xgboost.DMatrix(columns, label=label, **_threads())
+
+
+def _threads() -> dict[str, int]:
+    """Return the threads that the plan decided. A table or a loaded model that is not told takes every core."""
+    import torch
+
+    return {"nthread": torch.get_num_threads()}
 
 
 def rule(
