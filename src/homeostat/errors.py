@@ -7,7 +7,7 @@ HomeostatError
     CheckpointError 2   a checkpoint is foreign, too old, or does not fit the model
     DataError       3   the data is missing, broken, or not what was declared
     Halted          4   a guard stopped the run
-    SolverError     4   a differential equation could not be solved as asked
+    Unsolved        4   a differential equation could not be solved as asked
     Interrupted     5   a signal or a time budget ended the run; it can be resumed
     OutOfResources  6   the disk or the memory is exhausted; it can be resumed
 
@@ -63,7 +63,7 @@ class Halted(HomeostatError):
     exit_code = 4
 
 
-class SolverError(HomeostatError):
+class Unsolved(HomeostatError):
     """A differential equation could not be solved as asked."""
 
     exit_code = 4

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from curve import SETTINGS, Pairs, make_task, model, pairs
 from homeostat.engine.fit import fit
 from homeostat.engine.state import differences
-from homeostat.errors import Halted, SolverError
+from homeostat.errors import Halted, Unsolved
 from homeostat.guards import every
 from homeostat.ode import odeint
 from homeostat.run import Run, create
@@ -46,7 +46,7 @@ def test_the_guard_names_the_equation_and_its_sample(run: Run) -> None:
 
 
 def test_without_guards_it_is_an_error_of_the_run(run: Run) -> None:
-    with pytest.raises(SolverError, match="y0 of sample .* is not finite"):
+    with pytest.raises(Unsolved, match="y0 of sample .* is not finite"):
         fit(poisoned(), HEAL, run)
     assert run.status()["exit_code"] == 4
 

@@ -137,7 +137,7 @@ def test_exit_codes() -> None:
         "CheckpointError": 2,
         "DataError": 3,
         "Halted": 4,
-        "SolverError": 4,
+        "Unsolved": 4,
         "Interrupted": 5,
         "OutOfResources": 6,
     }

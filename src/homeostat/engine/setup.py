@@ -25,7 +25,7 @@ from homeostat.engine.stream import Stream
 from homeostat.engine.tensorboard import Events
 from homeostat.engine.timetable import Timetable
 from homeostat.engine.watch import Watch
-from homeostat.errors import SolverError
+from homeostat.errors import Unsolved
 from homeostat.guards import own
 from homeostat.guards.base import AbstractGuard
 from homeostat.run import Run
@@ -96,7 +96,7 @@ def _solver_errors() -> Iterator[None]:
     try:
         yield
     except ode.SolverError as error:
-        raise SolverError(str(error)) from error
+        raise Unsolved(str(error)) from error
 
 
 def _restore(saver: Saver, state: State, world: World) -> list[str]:
