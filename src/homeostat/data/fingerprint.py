@@ -17,12 +17,14 @@ from homeostat.errors import DataError
 # Raise it by one when the files of a store change their meaning; older stores are then built again.
 STORE_FORMAT = 1
 
+# 128 bits: no accidental collision among any number of files that a disk holds.
 DIGEST_BYTES = 16
 # Without O_BINARY Windows reads text: it drops carriage returns and stops at the first Ctrl-Z.
 if sys.platform == "win32":
     READ_BYTES = os.O_RDONLY | os.O_BINARY
 else:
     READ_BYTES = os.O_RDONLY
+# A data set that was copied anew may differ in thousands of files.
 SHOWN = 5
 
 Code = ModuleType | Callable[..., Any]
@@ -113,6 +115,7 @@ def digest_code(unit: Code) -> dict[str, str]:
     digests: dict[str, str] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            # A decorator changes what a function does, and stands above its line number.
             first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)]) - 1
             text = "".join(lines[first : node.end_lineno])
             digests[f"{unit.__name__}.{node.name}"] = digest_bytes(text.encode())

@@ -102,6 +102,7 @@ class Splits:
 
 def lot(seed: int, *where: str) -> int:
     """A number that depends on the seed and the place alone: the same on every machine, in every order."""
+    # A separator that no id contains: "1" and "23" must not draw the lot of "12" and "3".
     text = "\x1f".join([str(seed), *where])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -117,6 +118,7 @@ def by_subject(
     unit: str = "subject",
 ) -> Splits:
     """Send all records of a subject to one part; divide each stratum (by default one) by `fractions`."""
+    # A billionth: 0.7 + 0.15 + 0.15 is not 1 in binary.
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
         raise DataError(f"Fractions {fractions} of train, valid and test must be positive and sum to 1.")
     place = deal(ids, subjects, weights=fractions, seed=seed, strata=strata)
@@ -155,6 +157,7 @@ def folds(
     if not 3 <= count <= groups:
         raise DataError(f"{count} folds of {groups} {unit}s: ask for at least 3 and at most {groups} folds.")
     place = deal(ids, subjects, weights=[1 / count] * count, seed=seed, strata=strata)
+    # The neighbour validates, so that each fold tests once and validates once.
     role = {0: "test", 1: "valid"}
     return tuple(
         _collect(
@@ -183,6 +186,7 @@ def leave_one_out(
     unknown = sorted(set(held_out) - set(names))
     if unknown:
         raise DataError(f"There is no {unit} {unknown[0]} in the data. There are: {', '.join(names)}.")
+    # One to test and one to learn from, beside those that validate.
     if len(names) < valid + 2:
         raise DataError(
             f"Leave-one-out with {valid} for validation needs {valid + 2} {unit}s; there are {len(names)}."
@@ -216,6 +220,7 @@ def deal(
     place: dict[str, int] = {}
     for label in sorted(set(stratum.values())):
         members = [subject for subject in sizes if stratum[subject] == label]
+        # Largest first: the small ones then fill what is left of the parts. Among equals the lot decides.
         members.sort(key=lambda subject: (-sizes[subject], lot(seed, "split", subject)))
         filled = np.where(share > 0, 0.0, np.inf)
         # Parts in an order of their own per stratum, so that small strata do not all favour the first part.

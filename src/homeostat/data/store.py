@@ -25,6 +25,7 @@ from homeostat.data.seal import check_seal, seal, sync_folder
 from homeostat.errors import DataError, OutOfResources
 
 OFFSETS = ".offsets"
+# No build takes a day; a folder of that age has no process.
 LEFTOVER_AGE_S = 24 * 3600
 # No space, over quota, over the size limit of a file.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -155,6 +156,7 @@ def build(
     explanation = explain(root, origin)
     if explanation.reused:
         return Store.open(explanation.path, explanation=explanation.sentences)
+    # In the same folder, since a rename between two disks is a copy that a kill can cut.
     folder = root / f".{origin.folder}.{uuid.uuid4().hex[:12]}.tmp"
     make_folder(folder)
     sweep(root)
@@ -197,6 +199,7 @@ def explain(root: Path, origin: Origin) -> Explanation:
     """Say why the store of this origin is reused, or which change makes another one necessary."""
     path = root / origin.folder
     if path.exists():
+        # Every byte, at each start: to find a store of 8,000 stays again takes 0.3 s (log/data.md).
         faults = verify(path)
         if faults:
             return Explanation(
@@ -207,6 +210,7 @@ def explain(root: Path, origin: Origin) -> Explanation:
             f"{len(origin.parameters):,} parameters are those that it was made from, and its checksums hold."
         )
         return Explanation(reused=True, path=path, sentences=(sentence,))
+    # Of many old stores the one with the fewest changes tells best what was done.
     nearest = min((changes(old, origin) for old in origins(root, origin.name)), key=len, default=None)
     if nearest is None:
         sentence = f"No {origin.name} store in {root} yet: it must be built."

@@ -51,6 +51,7 @@ def augmentation_of(task: Task[Any]) -> tuple[Augmentation, ...]:
 
 def put_aside(task: Task[Any], settings: Settings) -> Best:
     """Return the weights that `fit` would keep as the best ones if the first score were taken now."""
+    # Through the State, so that the audit tries the code that fit itself uses.
     state = State.fresh(task, settings.optim, 1, ())
     state.offer(0.0, task.direction)
     assert state.best is not None

@@ -110,6 +110,7 @@ def is_asked_for() -> bool:
 
 def is_restart() -> bool:
     """Say whether torchrun has started the same command before and a process of it died."""
+    # Untried: gloo 2.13 reaches for the port of the dead process, without homeostat as well (log/engine.md).
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
@@ -118,6 +119,7 @@ def join(device: torch.device) -> World:
     if not is_asked_for():
         return World()
     if not distributed.is_initialized():
+        # gloo sums on the CPU, where NCCL cannot.
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     return World(distributed.get_rank(), distributed.get_world_size())
 

@@ -32,6 +32,8 @@ class Effects:
                 self._raise_to_fp32(treatment.region)
             if treatment.action in BY_TASK:
                 self._task.remedies[treatment.action](treatment.factor)
+        # Each takes effect once in a process: a second remedy once applied the first again, and tolerances were a
+        # hundredfold.
         self._done = len(treatments)
 
     def undo(self) -> None:

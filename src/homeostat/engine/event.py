@@ -26,6 +26,7 @@ def event(loop: Loop, kind: Kind, **measured: Any) -> Event:
 def start(loop: Loop) -> None:
     """Pass on the plan, in every process that takes part in the run; under --heal, keep where it began."""
     timetable, state = loop.timetable, loop.state
+    # An illness before the first evaluation needs a good state to go back to.
     if loop.watch.heals and state.step == 0:
         loop.saver.keep_good(state)
     numbers = {

@@ -40,6 +40,7 @@ def export(run: Run) -> list[Path]:
             each.export.mkdir(exist_ok=True)
             weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
             path = each.export / "model.safetensors"
+            # In one piece from memory: save_file writes in place, and a kill left half a file under the final name.
             with replacing(path) as scratch:
                 scratch.write_bytes(save(weights, metadata=about))
             write_json(each.export / "config.json", config)

@@ -35,6 +35,8 @@ def fit(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGu
             start(loop)
             while True:
                 try:
+                    # Before the step: a run that was stopped at a due evaluation takes it after the resume, from the
+                    # same weights.
                     if timetable.scores_at(state):
                         score(loop)
                     if stops := loop.interrupt.stops:
@@ -49,6 +51,8 @@ def fit(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGu
                 except Sick as sick:  # an alarm whose remedy --heal allows; the next turn goes on from there
                     treat(loop, sick)
         except Halted:
+            # On a device an alarm comes one step late. Its step is then in the weights, and the checkpoint before is
+            # the sound one.
             if loop.is_sound:
                 loop.save(wait=True)
             raise

@@ -34,8 +34,10 @@ def compute(
     wants_stop: bool,
 ) -> Measured:
     """Leave the gradient of the mean loss in `parameters`. A piece is a batch and its number of samples."""
+    # By hand: together with our own clip 50 us per step cheaper than what torch offers (log/engine.md).
     for parameter in parameters:
         parameter.grad = None
+    # The bits of a plain loop: to multiply by a count and to divide by it again would round twice.
     if len(pieces) == 1 and world.size == 1:
         with precision.forward():
             loss = task.loss(task.model, pieces[0][0])

@@ -60,6 +60,7 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+        # A request between the last look and the end was lost once, and a recipe of many fits began the next one.
         if kind is None and self.reason:
             raise Interrupted(f"The run ended because {self.reason}.")
 

@@ -40,4 +40,5 @@ def cut(rows: Indices, pieces: int) -> list[Indices]:
     """Cut the rows of a batch into pieces of nearly equal size, in order, none of them empty."""
     if len(rows) == 0:
         return []
+    # np.array_split takes 25 us even for one piece, the largest single overhead of a step of 1 ms (log/engine.md).
     return [rows] if pieces == 1 else np.array_split(rows, min(pieces, len(rows)))

@@ -20,6 +20,8 @@ class OptimConfig:
 
     optimizer: Literal["adamw", "adam"] = "adamw"
     """adamw decays weights apart from the gradient; adam adds the decay to it (L2)."""
+    # Rate and betas are those of Kingma and Ba (2015), the decay apart from the gradient is that of Loshchilov and
+    # Hutter (2019).
     learning_rate: float = 1e-3
     """Peak learning rate; the schedule multiplies it."""
     weight_decay: float = 1e-2
@@ -64,11 +66,13 @@ def build(model: nn.Module, groups: Sequence[Group], config: OptimConfig) -> Opt
     if not parameters:
         raise ConfigError("The model has no trainable parameter.")
     kind = AdamW if config.optimizer == "adamw" else Adam
-    # One fused kernel for all parameters: 20 to 30 times fewer calls than the loop torch takes by default on CPU.
+    # One fused kernel for all parameters: a step of 20 tensors of 64 x 64 takes 237 us on a CPU, 1182 us without it
+    # (log/engine.md). Its bits are not those of the other loop.
     return kind(parameters, lr=config.learning_rate, betas=config.betas, fused=True)
 
 
 def _group_of(name: str, groups: Sequence[Group]) -> Group:
+    # The longest prefix wins: a group within another one is meant more narrowly.
     matches = [group for group in groups if name.startswith(group.prefix)]
     return max(matches, key=lambda group: len(group.prefix), default=Group(""))
 

@@ -75,6 +75,7 @@ def plan(model: nn.Module, islands: Sequence[str], wish: Wish, device: torch.dev
     pays = possible and (wish == "bf16" or (wish == "auto" and device.type == "cuda"))
     why = {"fp32": "asked for", "bf16": f"asked for; {reason}", "auto": reason}[wish]
     if possible and not pays and wish == "auto":
+        # Processors without bf16 instructions emulate it, and no other was at hand to measure (log/cell.md).
         why = f"{reason}, but on a {device.type} it has not been shown to pay"
     kinds = sorted({type(part).__name__ for part in model.modules() if isinstance(part, _FAST)})
     regions = [Region(name=kind, dtype="bf16" if pays else "fp32", reason=why) for kind in kinds]
@@ -128,6 +129,7 @@ def _in_fp32(forward: Callable[..., Any], device: torch.device, *arguments: Any,
 
 
 def _up(value: Any) -> Any:
+    # The layers before an island hand over what autocast has rounded.
     is_low = isinstance(value, torch.Tensor) and value.dtype in (torch.bfloat16, torch.float16)
     return value.float() if is_low else value
 

@@ -62,6 +62,7 @@ class Sick(Exception):
 
 def curable(alarms: Sequence[Alarm], treatments: Sequence[Treatment], known: Sequence[str]) -> Alarm | None:
     """Return the gravest alarm whose remedy can be applied once more; `known` are the remedies of the task."""
+    # The gravest first: the others may be what it causes.
     for alarm in sorted(alarms, key=lambda alarm: alarm.level != "halt"):
         if alarm.remedy is None or len(treatments) >= MOST:
             continue

@@ -23,11 +23,13 @@ def measure(device: torch.device, folder: Path) -> dict[str, float]:
             "memory_free_bytes": float(free),
         }
     elif _STATM.exists():
+        # The second number of statm is the resident set, in pages (man 5 proc).
         pages = int(_STATM.read_text(encoding="ascii").split()[1])
         numbers |= {
             "memory_bytes": float(pages * os.sysconf("SC_PAGE_SIZE")),
             "memory_free_bytes": _available(),
         }
+    # The clock of --stop-after (interrupt.py).
     if os.name == "posix" and (left := signal.getitimer(signal.ITIMER_REAL)[0]) > 0:
         numbers["seconds_left"] = left
     return numbers

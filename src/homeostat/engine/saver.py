@@ -13,6 +13,7 @@ from homeostat.engine.state import State
 from homeostat.errors import CheckpointError, ConfigError, OutOfResources
 from homeostat.run import Run
 
+# A cure goes back by one or two of them, and by one more when the same illness returns (heal.py).
 GOOD = 3
 """Evaluations without an alarm that are kept to go back to."""
 
@@ -65,6 +66,7 @@ class Saver:
                     for bad in damaged
                 ]
             damaged.append(path)
+        # Starting anew in silence would throw a run away because of a disk that can perhaps be mended.
         if damaged:
             raise CheckpointError(
                 f"All {len(damaged)} checkpoints in {self.folder} are damaged. Restore one from a backup, "
@@ -94,6 +96,7 @@ class Saver:
         if (state.step, state.scored) != self._saved:
             self.wait()
             self._saved, self._saved_at = (state.step, state.scored), time.monotonic()
+            # The copy is made here, not in the thread: the next step changes the tensors in place.
             self._busy = self._thread.submit(self._write, state.snapshot())
         if wait:
             self.wait()
@@ -104,6 +107,8 @@ class Saver:
         self._saved, self._saved_at, self._best_step = (state.step, state.scored), time.monotonic(), -1
         if state.best is None:
             checkpoint.remove(self.folder / "best.ckpt")
+        # Saved first, dropped after: once a rollback removed a checkpoint that the thread was still writing
+        # (log/setup.md).
         self._thread.submit(self._write, state.snapshot(), later_goes=True).result()
 
     def keep_good(self, state: State) -> None:

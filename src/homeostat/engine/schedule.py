@@ -51,6 +51,7 @@ def factor(config: ScheduleConfig, progress: float, drops: int = 0) -> float:
         return WARMUP_START + (1 - WARMUP_START) * progress / config.warmup
     after = min((progress - config.warmup) / (1 - config.warmup), 1.0)
     if config.schedule in ("cosine", "one-cycle"):
+        # Half a cosine, without the restarts of Loshchilov and Hutter (2017), "SGDR".
         return config.floor + (1 - config.floor) * (1 + math.cos(math.pi * after)) / 2
     if config.schedule == "plateau":
         return max(config.floor, config.plateau_factor**drops)  # a function of the scores: nothing to save
@@ -59,6 +60,7 @@ def factor(config: ScheduleConfig, progress: float, drops: int = 0) -> float:
 
 def better(score: float, best: float, direction: str) -> bool:
     """Say whether a score beats the best so far; a score that is not a number never does."""
+    # A NaN that became the best score could never be beaten: every comparison with it is false.
     if math.isnan(score):
         return False
     return math.isnan(best) or (score > best if direction == "max" else score < best)

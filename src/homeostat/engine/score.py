@@ -41,5 +41,6 @@ def score(loop: Loop) -> None:
 
 
 def _scores(loop: Loop) -> Mapping[str, float]:
+    # Scores that draw, such as those of sampled outputs, are the same after a resume.
     randomness.reseed(loop.device, loop.timetable.settings.seed, "score", loop.state.step)
     return {name: float(value) for name, value in loop.task.score(loop.state.scored_model).items()}

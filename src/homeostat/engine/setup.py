@@ -34,7 +34,7 @@ from homeostat.task.task import Task
 
 B = TypeVar("B")
 
-# Batches on which a plan of mixed precision is compared with fp32.
+# Batches on which a plan of mixed precision is compared with fp32. Each is computed twice, at every start and resume.
 PROBE_BATCHES = 3
 
 
@@ -60,6 +60,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
             console.Progress(run.name, timetable.total(state), state.step, shown=world.is_first)
         )
         events = Events(run.tensorboard) if settings.tensorboard and world.is_first else None
+        # The last seconds of points are in its queue; before this line nobody closed it and they were lost.
         if events is not None:
             stack.callback(events.close)
         heals = settings.heal and world.size == 1  # several processes explain only
@@ -67,6 +68,7 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         run.environment(device=str(device), device_reason=why, precision=policy.table(), processes=world.size)
         interrupt = stack.enter_context(Interrupt(is_shared=world.size > 1))
         stack.callback(lambda: _end(run, timetable, state, saver))
+        # Not at a resume: laws such as that of the first loss are about the untrained model.
         if settings.audits and saver.is_new and world.is_first:
             checkup.tell(checkup.at_start(task, device, settings.audit), run, watch)
         _begin(run, timetable, state, saver, watch, notes, world)

@@ -135,6 +135,7 @@ class State:
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Become the state of a snapshot; raises CheckpointError if it belongs to another model."""
+        # Before any tensor is touched: with other batches step 100 is another step, and a resume would not be exact.
         if saved["batches"] != self.batches:
             changes = ", ".join(
                 f"{name} {saved['batches'][name]} -> {self.batches[name]}" for name in self.batches

@@ -56,6 +56,7 @@ def step(loop: Loop) -> None:
 def _gradient(loop: Loop) -> _Computed | None:
     """Compute the gradient of the next batch; None when memory ran out or the first step was left."""
     try:
+        # Not with several processes: one that leaves alone lets the others wait in their sums.
         is_first = loop.state.step == loop.first_step and loop.world.size == 1
         return _first_computed(loop) if is_first else _computed(loop)
     except SolverError as error:
@@ -85,6 +86,7 @@ def _computed(loop: Loop) -> _Computed:
     began, settings = time.perf_counter(), loop.timetable.settings
     rows, pieces = loop.stream.take()
     waited = time.perf_counter() - began
+    # By address, so that a resumed step draws the same dropout although no checkpoint holds a generator.
     randomness.reseed(loop.device, settings.seed, "step", loop.state.step)
     wants_stop = bool(loop.interrupt.reason)
     measured = gradient.compute(

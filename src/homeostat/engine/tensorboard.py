@@ -19,6 +19,7 @@ class Events:
                 "tensorboard was asked for, but its package is not installed. Run `pip install tensorboard`, "
                 "or leave --tensorboard out: the journal has the same numbers."
             ) from error
+        # Torch waits 120 s by default: a kill would cost two minutes of points.
         self._writer = SummaryWriter(str(folder), flush_secs=5)
 
     def add(self, step: int, values: Mapping[str, float | bool]) -> None:

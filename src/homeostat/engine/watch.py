@@ -47,6 +47,7 @@ class Watch:
         values = {"train/loss": event.loss, "gradient_norm": event.gradient_norm}
         values |= {f"train/{name}": value for name, value in event.terms.items()}
         values |= event.numbers
+        # Before the sums: a step at which a guard halts or is treated is taken again, and would count twice.
         self.tell_guards(event)
         self._state.recent.add(values)
         self._state.epoch.add(values)

@@ -64,6 +64,7 @@ def percentile(values: Floats, *, subjects: int, level: float = 0.95) -> Interva
     The plain percentile interval is too narrow by sqrt((s-1)/s) and uses the normal where Student's t belongs.
     """
     finite = values[np.isfinite(values)]
+    # Where a tenth of the resamples lack a class, the rest is a selection: samples that happen to be easy to score.
     if subjects < 2 or len(finite) < 0.9 * len(values):
         return Interval(low=None, high=None, note="the subjects allow no bootstrap interval")
     tail = _expanded_tail(subjects, level)
@@ -88,7 +89,10 @@ def on_logit_scale(values: Floats, estimate: float, *, degrees: int, level: floa
     finite = values[np.isfinite(values)]
     if not 0 < estimate < 1 or degrees < 1 or len(finite) < 0.9 * len(values):
         return Interval(low=None, high=None, note="a perfect sample allows no bootstrap interval")
+    # Perfect resamples lie at infinity; the middle 68 % does not reach them.
     logits = special.logit(np.clip(finite, 1e-12, 1 - 1e-12))
+    # Beside the standard deviation and the middle 95 %, this covers 93 to 97 % most often (83 % of the rows,
+    # log/evaluate.md).
     below, above = np.quantile(logits, special.ndtr([-1.0, 1.0]))
     spread = (above - below) / 2 * np.sqrt((degrees + 1) / degrees)
     reach = special.stdtrit(degrees, (1 + level) / 2) * spread

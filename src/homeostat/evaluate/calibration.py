@@ -81,6 +81,8 @@ def ece(
     perfect = _perfect(p.output, indicator, resamples=resamples, seed=seed)
     tail = (1 - level) / 2
     bias = float(drawn.mean()) - value
+    # A resample carries the bias twice, once from the sample and once of its own. The lower bound loses both, the upper
+    # one of them (log/evaluate.md).
     low, high = np.quantile(drawn, [tail, 1 - tail]) - [2 * bias, bias]
     if value <= np.quantile(perfect, 1 - tail):
         low = 0.0
@@ -147,6 +149,7 @@ def _wald(p: Predictions, name: str, value: float, se: float, q: float, right: s
 
 def _member(output: Floats, bins: int) -> NDArray[np.intp]:
     """Return the bin of every row; equal outputs share one."""
+    # Of equal counts: with equal widths most bins of a rare outcome are empty.
     edges = np.unique(np.quantile(output, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, output, side="right")
 

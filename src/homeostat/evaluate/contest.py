@@ -47,6 +47,7 @@ def contest(
     _refuse_memory(predictions)
     if split == "test":
         for folder, p in predictions.items():
+            # Before a number is computed: a look that is not written down never happened for the next reader.
             ledger.record(Run(folder).ledger_file, p, "compare")
     kind = next(iter(predictions.values())).kind
     chosen = score or HEADLINE[kind]

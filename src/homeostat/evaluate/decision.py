@@ -46,6 +46,7 @@ def curve(
     """Compute the curve of one binary target; 500 resamples are enough for a band that is only drawn."""
     p = p.one(p.names[0])
     cut = np.linspace(0.01, 0.6, 60) if thresholds is None else thresholds
+    # A threshold t says that one missed case is worth (1 - t) / t false alarms (Vickers and Elkin 2006).
     odds = cut / (1 - cut)
     called = p.output[:, None] >= cut
     gain = called * np.where(p.truth[:, None] == 1, 1.0, -odds)

@@ -66,6 +66,7 @@ def auroc(truth: Floats, outputs: Floats, subjects: Labels) -> Areas:
 def _satterthwaite(a: Floats, df_a: int, b: Floats, df_b: int) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         degrees: Floats = (a + b) ** 2 / (a**2 / df_a + b**2 / df_b)
+    # Constant outputs and perfect rankings have no variance on either side: 0/0.
     return np.where(np.isfinite(degrees), degrees, min(df_a, df_b))
 
 
@@ -77,6 +78,7 @@ def _per_cluster(deviation: Floats, cluster: NDArray[np.intp], clusters: int) ->
 
 
 def _unbiased(n: int) -> float:
+    # Obuchowski 1997: the mean of the clusters is estimated from the same clusters.
     return n / (n - 1) if n > 1 else np.nan
 
 
@@ -102,7 +104,9 @@ def interval(areas: Areas, truth: Floats, level: float = 0.95, model: int = 0) -
         return np.nan, np.nan  # one subject alone: nothing tells how subjects differ
     if not 0 < area < 1 or variance <= 0:
         return newcombe(area, n1, n0, level)
+    # Hanley and McNeil know no clusters. The design effect (Kish 1965) carries them over.
     design = variance / float(areas.unclustered[model])
+    # Geometric, hence on the logarithm: the arithmetic mean of the two variances covers 95 to 99 % (log/evaluate.md).
     share = STEADY / (STEADY + degrees)
     steadied = variance ** (1 - share) * (design * _hanley_mcneil(area, n1, n0)) ** share
     t = special.stdtrit(degrees, (1 + level) / 2)

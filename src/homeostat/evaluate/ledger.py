@@ -71,12 +71,14 @@ def looks(folder: Path, rows: str) -> tuple[Read, ...]:
     """Return the distinct looks at one test set from all runs in a folder; repeats and yard-sticks do not count."""
     entries = [read for run in sorted(folder.iterdir()) for read in reads(Run(run).ledger_file)]
     entries = [read for read in entries if read.rows == rows and read.purpose != YARD_STICK]
+    # Later ones are overwritten by earlier ones: what remains of equal looks is the first.
     first = {read.content: read for read in sorted(entries, key=lambda read: read.time, reverse=True)}
     return tuple(sorted(first.values(), key=lambda read: read.time))
 
 
 def fingerprints(p: Predictions) -> tuple[str, str]:
     """Return the fingerprints (rows, content); neither depends on the order of the rows."""
+    # By id: another order of the same rows is no other test set.
     order = np.argsort(p.ids)
     rows = hashlib.sha256("\n".join(p.ids[order].tolist()).encode())
     content = rows.copy()

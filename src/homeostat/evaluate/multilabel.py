@@ -50,6 +50,7 @@ def macro(p: Predictions, names: tuple[str, ...], name: str) -> Statistic:
     parts = [_on_known_rows(p, target, name) for target in names]
 
     def statistic(weights: Floats) -> Floats:
+        # Each resample is one draw of subjects for all targets, so that their errors stay correlated as they are.
         average: Floats = np.mean([part(weights) for part in parts], axis=0)
         return average
 

@@ -16,6 +16,7 @@ def seen(splits: Path) -> frozenset[str]:
     """Return the ids that a run learnt from: those it trained on and those it chose its epoch by."""
     try:
         ids = json.loads(splits.read_text())
+        # Validation ids count as seen: the epoch was chosen by them.
         return frozenset(map(str, (*ids["train"], *ids["valid"])))
     except FileNotFoundError:
         raise DataError(

@@ -188,6 +188,7 @@ def _meta(p: Predictions) -> dict[str, Any]:
 
 
 def _parse(frame: pl.DataFrame, meta: Mapping[str, Any]) -> Predictions:
+    # From the metadata, not from the columns: a target may have any name, such as one with a slash.
     names = tuple(meta["names"])
 
     def stack(kind: str) -> Floats:
@@ -249,6 +250,7 @@ def _check_shapes(p: Predictions) -> None:
 
 
 def _check_values(p: Predictions) -> None:
+    # An id that occurs twice counts twice in every score, and a paired comparison would not know which row is meant.
     unique, counts = np.unique(p.ids, return_counts=True)
     if len(unique) < len(p):
         raise DataError(

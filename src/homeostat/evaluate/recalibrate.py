@@ -55,6 +55,8 @@ def temperature(p: Predictions) -> Temperature:
         scaled = z / np.exp(log_temperature)
         return float(np.mean(np.logaddexp(0.0, scaled) - truth * scaled))
 
+    # Twenty-fold either way. Beyond, the logits say nothing, or the outputs are certain, and neither is a matter of
+    # scale.
     minimum = optimize.minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return Temperature(value=float(np.exp(minimum.x)), fitted_on=p.split, n=len(p))
 

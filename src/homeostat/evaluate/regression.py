@@ -110,6 +110,7 @@ def subject_sums(truth: Floats, output: Floats, p: Predictions) -> Floats:
     """Sum `_COLUMNS` for each subject: the bootstrap then handles subjects, not rows."""
     error = output - truth
     with np.errstate(divide="ignore", invalid="ignore"):
+        # Infinite where a truth is zero; the score is then reported as undefined.
         relative = np.abs(error / truth)
     columns = [np.ones_like(error), error, np.abs(error), error**2, relative, truth, truth**2]
     _, subject = np.unique(p.subjects, return_inverse=True)
@@ -122,6 +123,7 @@ def _trivials(p: Predictions) -> dict[str, float]:
     """Return each score of the best constant: the mean for squares, the median for absolute errors."""
     mean, median = np.full_like(p.truth, p.truth.mean()), np.full_like(p.truth, np.median(p.truth))
     of_mean, of_median = (subject_sums(p.truth, constant, p).sum(axis=0) for constant in (mean, median))
+    # The median is the best constant for absolute errors, the mean for squares.
     absolute = ("mae", "mape", "mae per subject")
     with np.errstate(divide="ignore", invalid="ignore"):
         return {

@@ -49,6 +49,7 @@ def _scores(p: Predictions, resamples: int, seed: int, level: float) -> tuple[Sc
     area = binary.auroc(p, level)
     if too_few(positives, len(p) - positives):
         return (area,)
+    # The intercept, not the slope: a group whose risk is wrong on average is the fault that decisions meet.
     return (area, calibration.recalibration(p, level)[1])
 
 

@@ -96,6 +96,7 @@ def _metrics(
     )
     if headline is None:
         raise DataError(f"There is no score {name!r}. Scores: {', '.join(sorted({s.name for s in scores}))}.")
+    # Holm over all yard-sticks and scores of the run at once: each is another chance of a false alarm.
     contrasts = compare.adjusted(
         [c for p in others if p.split == main.split for c in contrast(main, p, chosen)]
     )
@@ -144,6 +145,7 @@ def scores_of(p: Predictions, thresholds: Mapping[str, Threshold], chosen: Setti
 
 def fitted_thresholds(own: Mapping[str, Predictions]) -> dict[str, Threshold]:
     """Choose Youden's threshold of every target with enough cases, on validation (or out-of-fold) predictions."""
+    # Never test: a threshold that was chosen there flatters every score at it.
     source = own.get("valid", own.get("out-of-fold"))
     if source is None or source.kind == "regression":
         return {}

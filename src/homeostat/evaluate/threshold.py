@@ -45,6 +45,7 @@ GIVEN = Threshold(value=0.5, rule="given", fitted_on="given")
 def youden(p: Predictions) -> Threshold:
     """Choose the threshold of the largest sensitivity + specificity - 1 (Youden 1950, Cancer 3:32)."""
     cuts, sensitivity, specificity = operating_points(_fit_sample(p))
+    # The first of equal maxima is the highest cut: fewest people are called.
     value = float(cuts[np.argmax(sensitivity + specificity)])
     return Threshold(value=value, rule="Youden", fitted_on=p.split, n=len(p), events=int(p.truth.sum()))
 

@@ -45,6 +45,7 @@ def along(
 ) -> tuple[Score, ...]:
     """Compute the RMSE in equal parts of each subject's own span of time, to show an error that grows."""
     share = _share_of_span(p)
+    # The last point has share 1 and would begin a part of its own.
     part = np.minimum((share * parts).astype(int), parts - 1)
     result = []
     for k in range(parts):

@@ -27,6 +27,7 @@ def auroc(truth: Floats, output: Floats) -> Statistic:
         sorted_weights = weights[:, order]
         gain = _per_tie(sorted_weights * positive, starts)
         lost = _per_tie(sorted_weights * (1 - positive), starts)
+        # Half of the tie itself: ties count one half (Mann and Whitney 1947).
         below = np.cumsum(lost, axis=1) - 0.5 * lost
         wins = np.einsum("rg,rg->r", gain, below)
         area: Floats = wins / (gain.sum(axis=1) * lost.sum(axis=1))

@@ -62,6 +62,7 @@ def own(addresses: Sequence[str]) -> list[AbstractGuard]:
                 f"The guard {address} cannot be made: {error}. A guard is made without arguments, and defines watch, "
                 "example, state_dict and load_state_dict."
             ) from error
+        # Two guards of one name would load each other's state at a resume.
         taken = {kind.name for kind in GUARDS} | {each.name for each in guards}
         if getattr(guard, "name", None) is None or guard.name in taken:
             raise ConfigError(

@@ -28,6 +28,7 @@ class Baseline:
         if self.count <= WARM:
             self._begin(value)
             return
+        # Without the small share of the centre, a baseline whose first numbers were equal could never follow.
         limit = 3 * self.spread + 1e-3 * abs(self.centre)
         error = max(-limit, min(limit, value - self.centre))
         rate = 1 / MEMORY
@@ -38,6 +39,8 @@ class Baseline:
         """Medians: one poisoned batch among the first must not become the measure of what is usual."""
         self.early.append(value)
         if self.count == WARM:
+            # As a running mean it learnt a poisoned row, and the guard spoke in the eighth epoch instead of the first
+            # (log/guards.md).
             self.centre = median(self.early)
             # Of normal noise the mean absolute deviation is 1.18 times the median one.
             self.spread = 1.18 * median(abs(each - self.centre) for each in self.early)

@@ -31,6 +31,7 @@ class Clipped(AbstractGuard):
         self._steps += 1
         if event.gradient_norm > self._clip:
             self._over += 1
+            # One exploded step must not decide the mean of two hundred.
             self._excess += min(event.gradient_norm / self._clip, 1e3)
         if self._steps < WINDOW:
             return None

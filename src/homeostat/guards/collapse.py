@@ -12,7 +12,8 @@ from homeostat.guards.base import AbstractGuard, Alarm, Event, Remedy
 RECALL, ABOVE_PREVALENCE = 0.99, 0.05
 # Evaluations in a row; the first one comes when the model has hardly begun and is left out.
 SCORES = 2
-# A rare class may lie below a threshold of 0.5 for long, though well ranked: that takes more evidence.
+# A rare class may lie below a threshold of 0.5 for long, though well ranked: that takes more evidence
+# (a healthy run with one case in five was accused, log/guards.md).
 NOTHING = 5
 
 
@@ -40,6 +41,7 @@ class Collapse(AbstractGuard):
                 continue
             everything = recall >= RECALL and precision < share + ABOVE_PREVALENCE * (1 - share)
             nothing = recall == 0 and share > 0
+            # Where nine of ten are positive, to call everybody positive is nearly right.
             seen = self._scores > 1 and share < 0.9
             is_one = self._lasts(name, seen and everything, SCORES)
             if self._lasts(f"{name} nothing", seen and nothing, NOTHING) or is_one:
@@ -50,6 +52,7 @@ class Collapse(AbstractGuard):
 
     def _constant(self, event: Event) -> Alarm | None:
         for name, value in event.scores.items():
+            # Exactly one half: ties of constant outputs count one half each, another ranking hits it by accident only.
             is_chance = name.endswith("auroc") and value == 0.5
             if self._lasts(f"{name} alone", is_chance, SCORES):
                 return self._alarm(

@@ -44,10 +44,12 @@ class Gradient(AbstractGuard):
         size = math.log(event.gradient_norm)
         above = size - self._usual.centre
         alarm = None
+        # Five of its own spreads where that is more than ten times: some losses scatter as widely.
         if self._usual.is_warm and above > max(TOO_LARGE, 5 * self._usual.spread):
             self._large = [step for step in self._large if step > event.step - WITHIN] + [event.step]
             if len(self._large) >= HOW_MANY:
                 alarm = self._exploded(event, math.exp(above))
+        # Learnt after it was judged: a jump must not widen its own measure.
         self._usual.add(size)
         return alarm
 

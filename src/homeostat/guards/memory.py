@@ -31,6 +31,7 @@ class Memory(AbstractGuard):
         if event.kind != "epoch" or "memory_bytes" not in event.numbers or self._is_told:
             return None
         size, free = event.numbers["memory_bytes"], event.numbers.get("memory_free_bytes", 0.0)
+        # Less than half a per cent more is the noise of an allocator: a row of growth ends there.
         if self._row and size <= 1.005 * self._row[-1][1]:
             self._row = []
         self._row.append((event.step, size))

@@ -44,6 +44,7 @@ class Spike(AbstractGuard):
             self._jumps = [step for step in self._jumps if step > event.step - WITHIN] + [event.step]
             if above > ONE_JUMP * unit or len(self._jumps) >= HOW_MANY:
                 alarm = self._alarm(event, above / unit)
+        # Learnt after it was judged, as in gradient.py.
         usual.add(event.loss)
         if event.step == 0:
             self._untrained = event.loss

@@ -51,6 +51,7 @@ def _step(step: int, total: int, noise: random.Random) -> Event:
         terms={"data": 0.9 * loss, "prior": 0.1 * loss * min(1.0, step // EPOCH / 3)},
         numbers=_numbers(step, total, noise),
         rows=range(step % EPOCH * 8, step % EPOCH * 8 + 8),
+        # One step in a hundred takes twenty times as long: a neighbour on the machine, which is no illness.
         seconds=0.1 * noise.lognormvariate(0, 0.2) * (20 if noise.random() < 0.01 else 1),
         waited=0.01 * noise.random(),
     )
@@ -58,6 +59,7 @@ def _step(step: int, total: int, noise: random.Random) -> Event:
 
 def _numbers(step: int, total: int, noise: random.Random) -> dict[str, float]:
     return {
+        # Healthy fields become harder, by up to 1.8 in the recipes (stiffness.py).
         ODE_EVALUATIONS: 40 * (1 + 0.6 * step / total) * noise.lognormvariate(0, 0.1),
         ODE_REJECTED: float(noise.random() < 0.2),
         ODE_STEPS: 10.0,
@@ -87,6 +89,7 @@ def _epoch_end(step: int, total: int, losses: list[float], noise: random.Random)
     yield Event(kind="epoch", terms=means, numbers=machine, look=_look(noise), **common)
     gained = 1 - math.exp(-4 * step / total)
     scores = {
+        # 0.008 is the standard error of an AUROC on 4,000 stays (log/icu.md).
         "valid/auroc": 0.55 + 0.3 * gained + noise.gauss(0, 0.008),
         "valid/recall": 0.4 + 0.3 * gained,
         "valid/precision": 0.2 + 0.4 * gained,

@@ -47,6 +47,8 @@ class Typical:
             return None
         centre = median(means)
         limit = FAR * (median(abs(mean - centre) for mean in means) + 1e-3 * abs(centre))
+        # A poisoned row lifts its block without end: in the plain mean it looked like labels that cannot be learnt
+        # (log/guards.md).
         near = [min(max(mean, centre - limit), centre + limit) for mean in means]
         return sum(mean * n for mean, n in zip(near, counts, strict=True)) / sum(counts)
 

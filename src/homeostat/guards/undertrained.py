@@ -39,6 +39,7 @@ class Undertrained(AbstractGuard):
         fall = self._losses[0] - self._losses[-1]
         last = self._losses[-2] - self._losses[-1]
         was_best = self._scores[-1] >= max(self._scores)
+        # Half a per cent of the first loss is not worth another run.
         if fall <= 0 or last < LAST * fall or last < 0.005 * abs(self._losses[0]) or not was_best:
             return None
         return Alarm(

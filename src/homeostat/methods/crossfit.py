@@ -84,6 +84,7 @@ def crossfit(plan: Plan[D], run: Run) -> OutOfFold:
         if not answered:
             raise DataError(f"{child.name} has nothing to predict: its split has no {child.method.parts}.")
         answers += [Answer(split=child.split, model=p.model, k=child.k, predictions=p) for p in answered]
+    # Models beside a method, such as the members of a stack, are averaged as plain outputs.
     average: dict[str, str] = {answer.model: "outputs" for answer in answers}
     average |= {method.name: method.average for method in plan.methods}
     return OutOfFold(answers=tuple(answers), average=average)
@@ -94,11 +95,13 @@ def train(plan: Plan[D], child: Child[D], run: Run, place: Run) -> None:
     if is_finished(run, place):
         return
     with place.active():
+        # An extended run has another configuration, and its children train on under it.
         if not _has_same_config(run, place):
             write_json(place.config_file, run.config())
         child.lesson.splits.keep(place.splits_file)
         predictor = child.method.train(child.lesson, place)
         answers = _answered(plan, child, predictor)
+        # Taken after training: a child that is trained on has another digest, and its old predictions no longer count.
         source = outcome.digest(place)
         outcome.write(place, [replace(each, source=source) for each in answers], main=child.method.name)
 

@@ -40,6 +40,7 @@ def mean_of(outputs: Sequence[Array], average: str = "outputs") -> Array:
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
     """Several splits one after the other. A row that several of them predict has the mean of their outputs."""
+    # A donor who validates several splits has a row in each; the first version refused such rows (log/cell.md).
     ids = np.concatenate([p.ids for p in parts])
     _, first, place = np.unique(ids, return_index=True, return_inverse=True)
     order = np.argsort(first)  # the order in which the rows were met

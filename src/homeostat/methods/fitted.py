@@ -19,6 +19,7 @@ from homeostat.run import Run
 
 def save(run: Run, name: str, value: Mapping[str, Any]) -> None:
     """Keep a plain value under a name; an earlier one of that name is replaced."""
+    # JSON has no word for NaN, and a fitted value that is not finite is a fault of the fit.
     data = json.dumps(value, allow_nan=False).encode()
     digest = hashlib.sha256(data).hexdigest()
     known = _manifest(run)
@@ -27,6 +28,7 @@ def save(run: Run, name: str, value: Mapping[str, Any]) -> None:
     with replacing(file) as scratch:
         scratch.write_bytes(data)
     write_json(manifest_file(run), {**known, name: {"file": file.name, "sha256": digest}})
+    # After the manifest: until then a kill needs the old file.
     for old in run.fitted.glob(f"{name}-????????????.json"):
         if old != file:
             old.unlink(missing_ok=True)

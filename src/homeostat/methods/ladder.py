@@ -75,6 +75,7 @@ def convex(logits: Array, truth: Array) -> Combination:
         bounds=[(0.0, 1.0)] * members,
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
     )
+    # SLSQP may end a rounding error outside of its bounds.
     weights = np.clip(solved.x, 0, None)
     return line("convex", weights / weights.sum())
 
@@ -91,6 +92,7 @@ def mlp(logits: Array, truth: Array) -> Combination:
     """A small network with one hidden layer."""
     from sklearn.neural_network import MLPClassifier
 
+    # The penalty is for inputs of order one; certain members have logits of ten.
     spread = np.maximum(np.abs(logits).mean(axis=0), 1.0)
     model = MLPClassifier(
         (HIDDEN,), activation="tanh", solver="lbfgs", alpha=MLP_PENALTY, max_iter=500, random_state=0
@@ -190,6 +192,8 @@ def _nested(rung: str, stacked: Array, truth: Array, place: Array) -> Array:
     for fold in range(NESTED_FOLDS):
         held = place == fold
         for k in range(truth.shape[1]):
+            # Chosen anew in each fold, "best" was worse than the best member on simulated panels, and a rung could win
+            # against it and lose to that member (log/icu.md).
             learnt = np.ones_like(held) if rung == "best" else ~held
             fitted = _fitted(rung, stacked[learnt][..., k], truth[learnt, k])
             combined[held, k] = fitted.apply(stacked[held][..., k])
@@ -213,6 +217,7 @@ def _climb(losses: Mapping[str, Array], aurocs: Mapping[str, float]) -> tuple[st
     for rung in list(RUNGS)[1:]:
         gain = losses[chosen] - losses[rung]
         error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
+        # One standard error (Breiman et al. 1984): of rungs that cannot be told apart the plainest is taken.
         if gain.mean() > error and aurocs[rung] >= aurocs["best"]:
             chosen = rung
     return chosen, (

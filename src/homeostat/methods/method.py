@@ -82,9 +82,11 @@ class Method(Generic[D]):
 
 def seed_of(seed: int, split: str, method: Method[D], k: int) -> int:
     """The seed of one training: addressed by what it is for, so that two runs or two folds never share one."""
+    # The seed of the run: the trees beside a single model keep their bits, however many networks there are.
     if method.is_single:
         return seed
     stream = method.name if method.stream is None else method.stream
+    # Without a stream the methods of a split share their draws, on purpose, so that they can be compared in pairs.
     parts = (split, stream, k) if stream else (split, k)
     return address(seed, *parts) % (1 << SEED_BITS)
 

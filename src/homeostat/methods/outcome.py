@@ -19,6 +19,7 @@ from homeostat.run import Run
 
 def method_of(child: str) -> str:
     """The method in the name of a child run, SPLIT.METHOD.K. A split may have dots in its name, a method has none."""
+    # From the right, because groups are named by people and may hold dots.
     return child.rsplit(".", 2)[-2] if child.count(".") >= 2 else ""
 
 
@@ -35,6 +36,7 @@ def write(run: Run, answers: Iterable[Predictions], *, main: str) -> None:
 
 def read_all(run: Run) -> list[Predictions]:
     """All prediction files of a run, its own model's first."""
+    # The run's own file has the shortest name: those of others add "-NAME".
     paths = sorted(run.predictions.glob("*.parquet"), key=lambda path: (len(path.stem), path.stem))
     return [files.read(path) for path in paths]
 

@@ -81,6 +81,7 @@ def _choice(roster: Roster, wish: Wish, otherwise: Name) -> tuple[Name, str]:
         return wish.name, "asked for"
     if any(roster.parts):
         return "official", "the data come with a split"
+    # One group to test and one to learn from.
     fewest = 2 + wish.spared
     if roster.has_groups and fewest <= roster.count <= MOST_GROUPS:
         return "leave-one-out", f"there are {roster.count} groups, and one of them can be a lucky one"
@@ -99,6 +100,7 @@ def _official(roster: Roster, wish: Wish) -> dict[str, Splits]:
             [roster.groups[place] for place in train],
             seed=wish.seed,
             fingerprint=roster.fingerprint,
+            # The share of validation that `by_subject` gives by default.
             fractions=(0.85, 0.15, 0.0),
             strata=None if roster.strata is None else [roster.strata[place] for place in train],
         )

@@ -38,6 +38,7 @@ class Seat:
 def own_network(address: str, seat: Seat) -> nn.Module:
     """Return an untrained network of one's own that fits the seat."""
     network = build(address, seat.sizes)
+    # One sample alone, too: a network that squeezes or knows its batch size by heart fails only there.
     for count in (len(seat.output), 1):
         _check(address, network, seat, count)
     return network

@@ -33,6 +33,8 @@ def stack(
     if rules := [member.name for member in members if member.is_rule]:
         raise ConfigError(f"{rules[0]} is a rule, which keeps no state. Members of a stack must be trained.")
     inside = tuple(
+        # They predict what was held out of their training, and are averaged over folds as logits, the scale on which
+        # they are combined.
         replace(member, parts=("valid",), is_single=False, average="logits", selected="")
         for member in members
     )
@@ -79,6 +81,7 @@ def _combined(ladder: Ladder, members: Mapping[str, Sequence[Predictor[D]]]) -> 
     latest: dict[str, Any] = {}
 
     def answers(data: D, ids: Sequence[str]) -> dict[str, Array]:
+        # Stack and members are asked one after the other for the same ids; a network would answer twice.
         if latest.get("data") is not data or latest.get("ids") != tuple(ids):
             each = {name: _mean(predictors, data, ids) for name, predictors in members.items()}
             latest.update(data=data, ids=tuple(ids), answers=each)

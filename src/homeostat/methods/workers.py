@@ -25,6 +25,7 @@ from homeostat.run import Run
 
 # Marks a worker in its environment: its standard input is a line to the process that started it.
 MARK = "HOMEOSTAT_WORKER"
+# A twentieth of a second: nobody waits for it, and it costs no processor time that can be seen.
 POLL_S = 0.05
 # Deaths in a row between which no child came to its end: the next one would die at the same place.
 MOST_DEATHS = 3
@@ -34,6 +35,7 @@ PATIENCE_S = 60.0
 
 def threads_per_child(children: int) -> int:
     """Threads of every training. It depends on the plan, not on how many train at a time: threads change sums."""
+    # With two threads instead of one, 118 values of the state of a small fit differ in their last bits (log/engine.md).
     return max(1, torch.get_num_threads() // max(1, children))
 
 
@@ -64,6 +66,7 @@ class Worker:
     def __init__(self, run: Run, names: Sequence[str], threads: int) -> None:
         command = [sys.executable, "-m", "homeostat", "resume", str(run.folder.absolute())]
         command += [word for name in names for word in ("--child", name)]
+        # Before its first import: OpenMP reads it once, when it is loaded.
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), MARK: "1"}
         # Its standard input ends when this process ends, however it ends: then the worker leaves too.
         self.process = subprocess.Popen(
