@@ -17,6 +17,7 @@ from homeostat import console
 from homeostat.cli import main
 from homeostat.errors import ConfigError, Halted
 from homeostat.files import read_json
+from homeostat.methods import workers
 from homeostat.recipes import RECIPES
 from homeostat.run import Run
 from patience import wait_for
@@ -68,6 +69,21 @@ def test_the_environment_is_written_down(trained: Path) -> None:
     assert {"homeostat", "python", "torch", "git", "host", "threads", "protocol", "children"} <= set(run)
     assert {"device", "device_reason", "precision"} <= set(inner)
     assert inner["device"] == "cpu"
+
+
+@pytest.mark.parametrize(("seeds", "threads"), [(1, 2), (2, 1)])
+def test_children_share_the_threads_of_the_machine(
+    homeostat: Homeostat, cohort: Path, tmp_path: Path, seeds: int, threads: int
+) -> None:
+    """Two processes of two threads on two cores wait for each other: --jobs 2 was slower than --jobs 1."""
+    folder = tmp_path / "a"
+    with workers.using(2):
+        words = ["train", f"{ROOT / 'tests' / 'curve.py'}:recipe", "--data", cohort, "--run", folder]
+        code, _, err = homeostat(*words, "--epochs", 1, "--seeds", seeds)
+    assert code == 0, err
+    assert read_json(folder / "environment.json")["threads"] == threads
+    processes = {child.status()["pid"] for child in Run(folder).children()}
+    assert len(processes) == seeds, "as many processes as there are threads for"
 
 
 @pytest.mark.parametrize(

@@ -236,9 +236,9 @@ def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
             plan = recipe.plan(config, mine, store)
             names = list(plan.leaves())
             threads = children.threads_of(mine, len(names))
+            if world.size == 1:
+                children.ahead(mine, names, jobs=jobs, threads=threads, device=config.fit.device)
             with workers.using(threads):
-                if world.size == 1:
-                    children.ahead(mine, names, jobs=jobs, threads=threads, device=config.fit.device)
                 recipe.train(config, mine, store, plan)
             world.wait()
         if world.is_first:
