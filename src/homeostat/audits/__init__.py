@@ -31,6 +31,7 @@ from homeostat.audits.zero_terms import zero_terms
 from homeostat.errors import ConfigError
 from homeostat.plugin.load import load
 
+# What ended the run first, then who learnt from whom, then the model: a leak explains more than a large input does.
 AUDITS: tuple[Audit, ...] = (
     ending,
     alarms,

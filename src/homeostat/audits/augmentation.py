@@ -13,6 +13,7 @@ from homeostat.audits.base import Finding, law
 from homeostat.audits.batch import tensors
 from homeostat.audits.given import Trial
 
+# Spread over all samples, so that one still sample does not decide.
 ROWS = 16
 # Root mean square change by spread of the input. Poisson noise on counts times 1000 changed 0.1 %; a sample that
 # is drawn anew (another window of a record) changes by 1.4, more with a trend; five is no sample of these data.
@@ -33,6 +34,7 @@ class Augmentation:
 @law("Augmentation moves samples by a share of their spread, and masks stay masks.")
 def augmentation(trial: Trial, augmented: Augmentation) -> Finding | None:
     plain = trial.batch(trial.rows(ROWS))
+    # Epoch 1: some recipes store the piece that epoch 0 would draw, and there nothing moves (log/guards.md).
     changed = tensors(augmented.apply(plain, 1))
     shares = {}
     for name, value in tensors(plain).items():

@@ -65,6 +65,7 @@ def law(sentence: str, *, is_cheap: bool = True) -> Callable[[Check], Audit]:
     """Make a function the audit of a law; the audit has the function's name."""
 
     def audit(check: Check) -> Audit:
+        # Read once, when the law is made: a law that asks for what no case holds fails at its import, not in a run.
         hints = get_type_hints(check)
         hints.pop("return", None)
         takes = {name: _taken(check.__name__, name, hint) for name, hint in hints.items()}

@@ -42,6 +42,7 @@ def alarms(folder: Folder) -> Finding | None:
     if not raised:
         return None
     halts = [event for event in raised if event.get("level") == "halt"]
+    # The first that halted, else the first: later alarms follow from it.
     first = (halts or raised)[0]
     names = ", ".join(dict.fromkeys(str(event.get("guard")) for event in raised))
     remedy = f"Its remedy is {first['remedy']}." if first.get("remedy") else ""

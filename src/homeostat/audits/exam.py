@@ -34,6 +34,7 @@ def examine(case: Case, audits: Sequence[Audit]) -> Exam:
         except (Interrupted, OutOfResources):
             raise  # they end the run, not the audit
         except Exception as error:  # noqa: BLE001  # the model, loss and data are the user's and may raise anything
+            # A law that cannot be tried is a finding, too: a model that fails on one row will fail on one patient.
             finding = _failed(audit, error)
         if finding is not None:
             findings.append(finding)

@@ -20,6 +20,7 @@ def frozen(trial: Trial) -> Finding | None:
     parts = frozen_parts(trial.model)
     if not parts:
         return None
+    # On a copy: the examined model goes into training as it was.
     model = copy.deepcopy(trial.model)
     before = {name: _state(model.get_submodule(name)) for name in parts}
     _train(trial, model)

@@ -72,8 +72,10 @@ def _sizes(trial: Trial, batch: Any, count: int) -> dict[str, float]:
         if name not in sizes and given and isinstance(given[0], Tensor):
             known = given[0][given[0].isfinite()].float().abs().reshape(-1)
             if len(known):
+                # Some ten thousand numbers tell a decile to a hundredth; torch.quantile refuses more than 16 million.
                 sizes[name] = float(known[:: max(len(known) // 10000, 1)].quantile(0.9))
 
+    # At the layers, not in the batch: the battery model scales its inputs inside, and was accused (log/guards.md).
     layers = [(name, part) for name, part in trial.model.named_modules() if isinstance(part, LAYERS)]
     handles = [part.register_forward_pre_hook(partial(hear, name)) for name, part in layers]
     try:
@@ -97,6 +99,7 @@ def mixed_units(trial: Trial) -> Finding | None:
         jumps = sizes[1:] / sizes[:-1]
         place = int(jumps.argmax())
         factor = float(sizes[place + 1 :].median() / sizes[: place + 1].median())
+        # Both a jump between neighbours and a factor between the groups: long tails have the one, not the other.
         if float(jumps[place]) > GAP and factor > MIXED:
             return Finding(
                 audit=mixed_units.name,

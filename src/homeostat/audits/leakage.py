@@ -64,6 +64,7 @@ def _shared(
     for one, other in combinations(PARTS, 2):
         both = keys[one].keys() & keys[other].keys()
         if both:
+            # The least, so that the same run names the same sample each time.
             first = keys[one][min(both)]
             return one, other, first, len(both), len(keys[other])
     return None

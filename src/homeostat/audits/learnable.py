@@ -18,6 +18,7 @@ FALL = 0.1
 
 @law("Eight samples can be learnt by heart.", is_cheap=False)
 def learnable(trial: Trial) -> Finding | None:
+    # In eval mode dropout does not hide what the weights can learn.
     model = copy.deepcopy(trial.model).eval()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:

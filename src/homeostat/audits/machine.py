@@ -41,6 +41,7 @@ def read(folder: Path) -> Machine:
     drift = abs((time.time() - began_wall) - (time.monotonic() - began))
     near = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     return Machine(
+        # A container may use fewer cores than the machine has, and os.cpu_count() shows those of the machine.
         cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         load=os.getloadavg()[0] if os.name == "posix" else 0.0,
@@ -161,6 +162,7 @@ def _memory(m: Machine) -> Finding | None:
 
 
 def _clock(m: Machine) -> Finding | None:
+    # A machine without a battery for its clock starts in 1970; 0.02 s within 0.05 s is a clock that is being set.
     if m.year >= 2024 and m.clock_step_s < 0.02:
         return None
     return _finding(

@@ -33,6 +33,7 @@ def masking(masked: MaskedLoss) -> Finding | None:
     targets = (torch.rand(8, 6, generator=random) < 0.5).float()
     mask = torch.rand(8, 6, generator=random) < 0.4
     loss = float(masked.of(outputs, targets, mask))
+    # Three is far beyond rounding for logits drawn from a standard normal.
     moved = float(masked.of(torch.where(mask, outputs, outputs + 3), targets, mask))
     if abs(moved - loss) > TOLERANCE * max(abs(loss), 1e-6):
         return _finding(
@@ -48,6 +49,7 @@ def masking(masked: MaskedLoss) -> Finding | None:
     if abs(diluted - loss) <= TOLERANCE * max(abs(loss), 1e-6):
         return None
     share = 1 - float(mask.float().mean())
+    # A masked output of 0 has the loss ln 2 whatever the target: the "plateau" of the chest X-ray guide was this sum.
     floor = math.log(2) * share
     return _finding(
         f"With as many masked rows added, the loss of the same known entries goes from {loss:.4g} to {diluted:.4g}: "

@@ -24,6 +24,7 @@ class Normaliser:
 @law("Scalers are fitted on training ids only.")
 def normaliser(splitting: Splitting, normalisers: tuple[Normaliser, ...]) -> Finding | None:
     splits = splitting.splits
+    # A digest, not the ids: a scaler travels without the names of patients.
     sound = digest_ids(splits.train)
     wrong = next((each for each in normalisers if each.ids_digest != sound), None)
     if wrong is None:

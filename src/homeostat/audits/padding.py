@@ -34,6 +34,7 @@ def padding(trial: Trial, filler: Padding) -> Finding | None:
         plain, after = trial.loss_of(batch, len(rows))[0], trial.loss_of(longer, len(rows))[0]
         apart = abs(after - plain) / max(abs(plain), 1e-6)
         what = f"{MORE} more steps of padding change the loss from {plain:.4g} to {after:.4g}."
+        # The loss first: where outputs are one per step, it alone knows which of them count.
         if apart <= TOLERANCE and trial.predict is not None:
             first, second = trial.predict(trial.model, batch), trial.predict(trial.model, longer)
             if first.shape != second.shape:

@@ -13,6 +13,7 @@ from homeostat.run import Run
 
 SOUND = ("train", "valid", "out-of-fold", "given")
 # A stacker that is fitted on its members' own training outputs trusts whoever remembers best.
+# Whole words: "stack" in "stacks" of photons was once taken for a stacker (log/guards.md).
 SECOND_LEVEL = re.compile(r"\b(stack(er|ing)?|meta|ensemble)\b", re.IGNORECASE)
 
 

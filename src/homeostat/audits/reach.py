@@ -34,6 +34,7 @@ def reach(trial: Trial) -> Finding | None:
                 "argmax, .item() or no_grad in the loss",
             )
         total.backward()
+    # None, not zero: a gradient that happens to be zero has arrived.
     dead = [name for name, value in named.items() if value.grad is None]
     if not dead:
         return None

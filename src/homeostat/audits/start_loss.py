@@ -47,6 +47,7 @@ def start_loss(trial: Trial, prior: Prior) -> Finding | None:
     with trial.at_rest():
         loss = trial.loss(trial.model, trial.batch(trial.rows(ROWS)))
     start = float(loss.terms[prior.term] if prior.term else loss.total)
+    # Both a factor and a sum: near a loss of zero a factor alone would accuse rounding.
     if np.isfinite(start) and start <= FACTOR * prior.loss + EXTRA * max(prior.loss, 0.1):
         return None
     return Finding(

@@ -79,6 +79,7 @@ def _rare(targets: NDArray[np.float64], names: list[str]) -> dict[str, int]:
     counts = {}
     for column, name in enumerate(names):
         known = _known(targets[:, column])
+        # Positives or negatives, whichever are fewer: both enter the variance of an AUROC as 1 / n.
         fewest = int(min(known.sum(), len(known) - known.sum()))
         if fewest < MINIMUM_EVENTS:
             counts[name] = fewest

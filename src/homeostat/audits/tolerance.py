@@ -59,6 +59,7 @@ def tolerance(solves: tuple[Solve, ...]) -> Finding | None:
 
 def _judge(each: Solve) -> Finding | None:
     epsilon = torch.finfo(getattr(torch, each.dtype)).eps
+    # The first guide solved under autocast: more than 20,000 evaluations instead of 236 (log/icu.md).
     if each.dtype in ("float16", "bfloat16"):
         return _finding(
             f"{each.name} holds its state in {each.dtype}, whose resolution is {epsilon:.1g}.",

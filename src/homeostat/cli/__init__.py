@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[0] not in COMMANDS:
             raise ConfigError(f"There is no command {words[0]!r}.{did_you_mean(words[0], COMMANDS)}")
+        # Only the command that was asked for: torch alone takes seconds to import.
         module = importlib.import_module(f"homeostat.cli.{COMMANDS[words[0]][0]}")
         with console.listening():
             module.run(words[0], words[1:])

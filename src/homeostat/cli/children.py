@@ -21,6 +21,7 @@ from homeostat.run import Run
 def threads_of(run: Run, children: int) -> int:
     """The threads of every training of a run. The first start decides: other threads add in another order."""
     known = read_json(run.environment_file).get("threads") if run.environment_file.exists() else None
+    # Kept in the run: it may be resumed on a machine with other cores, and must end with the same bits.
     threads = workers.threads_per_child(children) if known is None else int(known)
     run.environment(threads=threads)
     return threads
@@ -31,6 +32,7 @@ def ahead(run: Run, names: Sequence[str], *, jobs: int, threads: int, device: De
     if jobs < 0:
         raise ConfigError(f"--jobs {jobs} must be at least 1, or 0 for as many as there are cores for.")
     on_cpu = devices.choose(device)[0].type == "cpu"
+    # On a device one process at a time: several would share its memory, and the first to need more would die.
     most = workers.most_jobs(len(names), threads) if on_cpu else 1
     chosen = min(jobs or most, len(names))
     open_names = [name for name in names if not _is_finished(run, name)]

@@ -36,7 +36,9 @@ def run(command: str, words: Sequence[str]) -> None:
     options = flags.parse(
         Demo, words, "homeostat demo", "Train on a simulated cohort, evaluate, write the report."
     )
-    torch.set_num_threads(1)  # its tensors are small: threads would only wait for each other
+    # Its tensors are small, so threads wait for each other: 191 s with two on a busy machine, 48 s with one
+    # (log/icu.md).
+    torch.set_num_threads(1)
     recipe = find(options.recipe)
     folder = named(options.root, f"demo-{recipe.name}")
     cohort = folder.with_name(folder.name + "-cohort")

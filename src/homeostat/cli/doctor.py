@@ -112,6 +112,7 @@ def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
             recipe.simulate(data, 0)
         config = recipe.preset(preset)
         wanted = {"audits": True, "guard": options.guard, "audit": options.audit}
+        # One epoch shows each law that a start can break; the rest of a training is for guards.
         fit = dataclasses.replace(config.fit, epochs=1, **wanted)
         short = dataclasses.replace(config, fit=fit)
         rehearsal = begin(recipe, short, folder / "rehearsal", data, stores)
@@ -131,6 +132,7 @@ def examine_recipe(recipe: Recipe[Any], options: Options) -> Exam:
             except HomeostatError as error:
                 failed.append(_refused(error))
         exam = examine_run(rehearsal)
+        # The budget of ten seconds once came out as an alarm of the recipe (log/guards.md).
         kept = tuple(finding for finding in exam.findings if not _is_of_rehearsal(finding))
         rehearsed = dataclasses.replace(exam, findings=kept)
         return together([Exam(findings=tuple(failed), tried=("recipe",), not_tried={}), *exams, rehearsed])

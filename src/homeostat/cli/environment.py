@@ -36,6 +36,7 @@ def _git() -> str | None:
     try:
         where = Path(homeostat.__file__).parent
         answer = subprocess.run(
+            # All 40 digits: short names of commits become ambiguous as a history grows.
             ["git", "describe", "--always", "--dirty=+", "--abbrev=40"],
             cwd=where, capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip

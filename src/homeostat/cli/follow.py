@@ -21,6 +21,7 @@ from homeostat.cli.origin import has_recipe
 from homeostat.errors import ConfigError, RunError
 from homeostat.run import Run, find_all, is_unbegun, open_run
 
+# The journal reaches the disk once a second (run/life.py); twice as often misses nothing.
 POLL_S = 0.5
 COLUMNS = ("run", "state", "step", "left", "score", "heartbeat")
 # `sentence` gives these keys of an event a place of their own; a traceback is for the file, not for a reader.
@@ -192,6 +193,7 @@ def _number(value: Any) -> str:
 
 def _lines(run: Run, follow: bool) -> Iterator[dict[str, Any]]:
     """Yield events as they are written, those of the runs inside it too, in the order of their time."""
+    # Places in bytes, by run: children begin while their parent is followed.
     read: dict[str, int] = {}
     while True:
         # Look before the journals are read: the last events of a run that has just ended are then still yielded.

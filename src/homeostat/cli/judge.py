@@ -182,7 +182,7 @@ def _report(words: Sequence[str]) -> None:
 
 def report(run: Run) -> None:
     """Write report.html from the files of a run."""
-    from homeostat.report import page  # loads the plotting library, which nothing else here needs
+    from homeostat.report import page  # loads every figure, which nothing else here needs
 
     page.write(run.folder)
     console.say(f"Wrote {run.report_file}")

@@ -40,6 +40,7 @@ def run_at(folder: Path | str, **settings: Any) -> Run:
             f"{path} is a run of the recipe {known['recipe']}. Choose another folder for a run of your own."
         )
     apart = changed_keys(known.get("config", {}), wanted)
+    # More epochs continue a training; any other change would make two trainings of one run.
     foreign = [line for line in apart if not line.startswith("fit.epochs:")]
     if foreign:
         raise RunError(

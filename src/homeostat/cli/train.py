@@ -136,6 +136,7 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
 
 def begin(recipe: Recipe[Any], config: Any, folder: Path, data: Path, stores: Path) -> Run:
     """Make the folder of a run, with everything in it that `resume` needs."""
+    # Before the folder is made: code that cannot be loaded must not leave a run behind.
     digests = code.digests_of(recipe, config)
     config = code.absolute(config)
     if is_unbegun(Run(folder)):
@@ -228,6 +229,7 @@ def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
         with mine.active():
             for sentence in origin.warn_of_changes(run) if world.is_first else ():
                 mine.journal("code", sentence=sentence)
+            # The first process builds it and the others find it: built by all at once, it would be built many times.
             store = world.first_then_others(
                 lambda: recipe.prepare(config, Path(plain["data"]), Path(plain["stores"]))
             )

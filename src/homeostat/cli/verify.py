@@ -30,8 +30,9 @@ from homeostat.files import half_written
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
 
+# A small checkpoint is half written for a moment only, and the kill must fall into it.
 POLL_S = 0.0005
-# One of so many kills waits until a checkpoint is half written.
+# One of so many kills waits until a checkpoint is half written: at random they fall there hardly ever.
 WRITE_EVERY = 3
 
 
@@ -88,6 +89,7 @@ def verify(recipe: Recipe[Any], options: Verify, folder: Path) -> None:
     took_s = time.monotonic() - began
     steps = sum(end["step"] for end in _ends(whole).values())
     console.say(f"Undisturbed: {steps} steps in {console.duration(took_s)}.")
+    # About four saves between two kills, so that each resume comes from another checkpoint.
     config = saving_every(config, max(1, steps // (4 * options.kills)))
     tally, dice = Tally(), random.Random(options.seed)
     while tally.kills < options.kills:
@@ -125,6 +127,7 @@ def _train_under_fire(
     while True:
         life = _start(run, log)
         if tally.kills < kills:
+            # In the mean one kill per share of the run; uniform, so that no moment is spared.
             life.wait(dice.uniform(0, 2 * took_s / (kills + 1)))
             if tally.kills % WRITE_EVERY == 0:
                 life.wait_until(lambda: _is_writing(run))
@@ -150,6 +153,7 @@ class Life:
     def __init__(self, work: Callable[[], None], log: Path) -> None:
         self._log = log
         self._code: int | None = None
+        # A new process costs 4 s, because it imports torch; a fork 0.1 s. 50 kills take 12 s (log/engine.md).
         self._pid = os.fork()
         if self._pid == 0:
             _live(work, log)

@@ -107,12 +107,14 @@ _T = TypeVar("_T")
 
 def ahead(items: Iterator[_T], depth: int = 2) -> Iterator[_T]:
     """Yield the same items, computed up to `depth` ahead in one thread. An exception there is raised here."""
+    # Two ahead: one that is used, one that waits. More only holds memory.
     ready: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(maxsize=depth)
     stop = threading.Event()
 
     def offer(item: _T | None, error: BaseException | None) -> None:
         while not stop.is_set():
             try:
+                # The consumer may have left; without a limit the thread would wait for it for ever.
                 ready.put((item, error), timeout=0.2)
             except queue.Full:
                 continue

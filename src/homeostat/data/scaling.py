@@ -36,6 +36,7 @@ class Scaler:
 
         A variable that never varies keeps a scale of 1: dividing by a rounding error would blow it up.
         """
+        # In double precision: a sum of millions of float32 loses digits of the mean.
         flat = np.asarray(values, dtype=np.float64).reshape(-1, len(names))
         seen = np.isfinite(flat) if mask is None else np.broadcast_to(mask, values.shape).reshape(flat.shape)
         count = seen.sum(axis=0)

@@ -23,6 +23,7 @@ class Address:
 
     @property
     def is_file(self) -> bool:
+        # Paths are absolute here (`parse`), and no dotted name holds a separator.
         return os.sep in self.place
 
 

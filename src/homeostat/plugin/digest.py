@@ -82,6 +82,7 @@ def changes(known: Mapping[str, str]) -> list[str]:
             sentences.append(f"{file} is gone since the run was made.")
             continue
         now = digest_of(file)
+        # Twelve digits of SHA-256 are enough to tell two versions of a file apart by eye.
         if now != digest:
             sentences.append(
                 f"{file} has changed since the run was made: its SHA-256 was {digest[:12]}, and is {now[:12]} now."

@@ -68,6 +68,7 @@ def _from_file(file: Path) -> ModuleType:
     """Import a file under its own name, as a part of its package if it has one; again if it has changed since."""
     folder, name = package_of(file)
     search(folder)
+    # The file may be younger than the last look of the import system at its folder.
     importlib.invalidate_caches()
     if parent := name.rpartition(".")[0]:
         with _blaming(file):
@@ -93,6 +94,7 @@ def _execute(file: Path, name: str, source: bytes, digest: str) -> ModuleType:
     before = sys.modules.get(name)
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
+    # So that a second load of the same bytes gives the same classes: isinstance would fail between two copies.
     spec.loader_state = digest
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
@@ -147,6 +149,7 @@ def line_of(place: str, error: BaseException) -> str:
     """Return `file:line` of the user's own code that an error comes from, or the place itself."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
+    # The last frame of theirs: a fault inside torch began in the line of theirs that called it.
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if _is_theirs(Path(frame.filename))
     ]

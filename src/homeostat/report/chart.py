@@ -132,6 +132,7 @@ def text(axes: Axes, x: float, y: float, words: str, anchor: str = "start", kind
 
 
 def tick_text(value: float) -> str:
+    # Ten digits: 0.1 + 0.2 must not be written with sixteen.
     shown = f"{value:.10g}" if abs(value) < 10_000 else f"{value / 1000:g}k"
     return shown.replace("-", MINUS)
 

@@ -16,6 +16,7 @@ from homeostat.report.figures import Figure, series
 from homeostat.report.words import number
 
 _NOT_SCORES = {"kind", "time", "step", "epoch", "seconds", "best", "learning_rate", "total"}
+# More dots than a panel of 300 units can show apart; the page stays small.
 MOST_POINTS = 1500
 
 
@@ -215,6 +216,7 @@ def subjects(p: Predictions, rivals: Sequence[Predictions], most: int = 6) -> li
     chosen = [ranked[k] for k in places]
     curves = {curve.subject: curve for curve in trajectory.curves(p)}
     others = [{curve.subject: curve for curve in trajectory.curves(q)} for q in rivals[:2]]
+    # One scale for all subjects, or the worst would look like the best.
     span = chart.spanning([value for name in chosen for value in (*curves[name].truth, *curves[name].output)])
     figures = []
     for place, name in zip(places, chosen, strict=True):

@@ -57,6 +57,7 @@ def binary(main: Predictions, rivals: Sequence[Predictions], cut: Threshold | No
 def roc(models: Sequence[Predictions], cut: Threshold | None) -> Figure:
     axes = Axes(x=UNIT, y=UNIT, x_label="1 − specificity (false alarms)", y_label="sensitivity")
     marks = [chart.line(axes, UNIT, UNIT, "trivial")]
+    # The run's own model is drawn last, so that no yard-stick covers it.
     for k, p in reversed(list(enumerate(models))):
         _, sensitivity, specificity = operating_points(p)
         marks.append(chart.line(axes, *_thinned(1 - specificity, sensitivity), series(k)))
@@ -84,8 +85,10 @@ def precision_recall(models: Sequence[Predictions]) -> Figure:
     areas: list[tuple[str, float]] = []
     for k, p in reversed(list(enumerate(models))):
         cuts, recall, _ = operating_points(p)
+        # How many lie at or above each cut, ties included, as `operating_points` counts.
         called = np.searchsorted(np.sort(-p.output), -cuts, side="right")
         precision = recall[1:] * p.truth.sum() / called[1:]
+        # In steps: precision does not rise linearly between two thresholds (Davis and Goadrich 2006).
         marks.append(chart.line(axes, *_thinned(recall[1:], precision), series(k), step=True))
         areas.insert(0, (p.model, weighted.value(weighted.auprc(p.truth, p.output), len(p))))
     described = "; ".join(f"{name} has average precision {number(area)}" for name, area in areas)

@@ -34,6 +34,7 @@ def laws_broken(run: Collected) -> list[tuple[str, Record]]:
     first: dict[tuple[Any, Any], tuple[str, Record]] = {}
     starts = [(where, finding) for where, member in run.family() for finding in member.of("finding")]
     for where, finding in [*(("", finding) for finding in run.findings), *starts]:
+        # Every fold repeats what its start found: once is enough for a reader.
         first.setdefault((finding.get("audit"), finding.get("what")), (where, finding))
     return sorted(first.values(), key=lambda one: GRAVITY.get(str(one[1].get("severity")), len(GRAVITY)))
 

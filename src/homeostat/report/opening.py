@@ -82,6 +82,7 @@ def _headline(run: Collected) -> str:
 def _mean_of_children(run: Collected) -> str:
     scores = [child.headline for child in run.children if child.headline and child.headline.value is not None]
     values = [score.value for score in scores if score.value is not None]
+    # A mean of an AUROC and an error is no number.
     if len(values) < 2 or len({score.name for score in scores}) > 1:
         return '<div class="headline"><p class="over">Score</p><p class="big none">not evaluated</p></div>'
     spread = statistics.stdev(values)

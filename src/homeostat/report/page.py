@@ -11,6 +11,7 @@ from homeostat.report.opening import opening
 from homeostat.report.words import escape
 from homeostat.run import Run
 
+# In the order in which a reader decides: what is it worth, what speaks against it, then the details.
 PARTS = (
     opening,
     sections.scores,

@@ -48,6 +48,7 @@ def value(score: Score, like: float | None = None) -> str:
 def smallest(scores: Iterable[Score]) -> float | None:
     """Return the value whose decimals a row shares, so that its numbers can be compared by eye."""
     sizes = [abs(score.value) for score in scores if score.value]
+    # Smaller values would give the whole row more decimals than anybody can read.
     return max(min(sizes), 0.002) if sizes else None
 
 

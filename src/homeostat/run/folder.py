@@ -78,6 +78,7 @@ class Run:
 
     def child(self, name: str) -> Run:
         """Return the run of that name inside this one. Its folder is made by the first file that is written there."""
+        # These characters mean the same in every file system and need no quotes in any shell.
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]*", name):
             raise RunError(f"A child run cannot be called {name!r}. Use letters, digits and . _ = - only.")
         return self._inside(name)

@@ -37,6 +37,7 @@ def line_of(event: Mapping[str, Any]) -> str:
     """Write an event as one line. A number that is not finite becomes text: JSON has no word for it."""
     try:
         return json.dumps(event, allow_nan=False, default=str) + "\n"
+    # Spelled only where it is needed: a walk through every event would cost each step.
     except ValueError:
         return json.dumps(_spelled(event), default=str) + "\n"
 

@@ -65,6 +65,7 @@ class Life:
         self._saved_s = 0.0
         self._writing = threading.Lock()
         self._over = threading.Event()
+        # A daemon: a process that ends without a word must not wait for its heartbeat.
         self._heart = threading.Thread(target=self._beat, name="homeostat-heartbeat", daemon=True)
 
     def begin(self) -> None:
@@ -77,6 +78,7 @@ class Life:
 
     def end(self, error: BaseException | None) -> None:
         """Stop the heartbeat and write how the run ended."""
+        # The thread first: it must not write "running" over the state in which the run ended.
         self._over.set()
         self._heart.join()
         state, reason = _ending(error)
@@ -117,10 +119,12 @@ class Life:
 
     def _save_status(self) -> None:
         with self._writing:
+            # Not durable: after a loss of power a status of five seconds ago would be as wrong.
             write_json(self._status_file, {**self._status, "heartbeat": now()}, durable=False)
             self._saved_s = time.monotonic()
 
     def _beat(self) -> None:
+        # By itself: while an evaluation takes minutes, no step comes that could flush (log/engine.md).
         while not self._over.wait(FLUSH_S):
             try:
                 self.flush()

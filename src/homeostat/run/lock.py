@@ -47,6 +47,8 @@ def _lock(stream: IO[str], waits_s: tuple[float, ...]) -> bool:
     kind = fcntl.LOCK_EX if stream.writable() else fcntl.LOCK_SH
     for wait_s in waits_s:
         try:
+            # The kernel takes the lock away when the process ends, however it ends; a file with a process number would
+            # stay.
             fcntl.flock(stream, kind | fcntl.LOCK_NB)
             return True
         except BlockingIOError:

@@ -23,6 +23,7 @@ def create(folder: Path, config: Mapping[str, Any]) -> Run:
     run = Run(folder)
     try:
         folder.mkdir(parents=True)
+    # mkdir decides, not a look before it: two processes may take the same name at the same moment.
     except FileExistsError:
         if not is_unbegun(run):
             raise _taken(folder) from None
@@ -56,6 +57,7 @@ def is_unbegun(run: Run) -> bool:
 def _clear(run: Run) -> None:
     """Remove what a failed start left behind; files that are not a run's stay."""
     with locked(run.journal_file, run.name) as journal:
+        # Looked at again under the lock: another process may have begun meanwhile.
         if not is_unbegun(run):
             raise _taken(run.folder)
         journal.truncate(0)

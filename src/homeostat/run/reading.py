@@ -21,6 +21,7 @@ def open_run(folder: Path) -> Run:
 
 def find_all(root: Path) -> list[Run]:
     """Return all runs directly under a folder, oldest first."""
+    # config.json is written when a run is made or extended; folders change with every file in them.
     return sorted(_runs(root), key=lambda run: run.config_file.stat().st_mtime)
 
 

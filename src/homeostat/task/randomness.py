@@ -38,6 +38,7 @@ def reseed(device: torch.device, seed: int, *parts: int | str) -> None:
 @contextmanager
 def borrowed(device: torch.device) -> Iterator[None]:
     """Leave torch's default generators as they were found: the caller's random numbers are not ours to move."""
+    # Without a list of devices, fork_rng would copy the state of every GPU of the machine.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
