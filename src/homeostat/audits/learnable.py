@@ -36,6 +36,7 @@ def learnable(trial: Trial) -> Finding | None:
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
+    # A NaN differs from itself; min() would keep it.
     fall = course[0] - min(value for value in [*course, math.inf] if value == value)
     if fall > FALL * abs(course[0]) or abs(course[0]) < 1e-6:
         return None

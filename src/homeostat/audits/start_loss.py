@@ -33,6 +33,7 @@ def implied(targets: NDArray[np.float64], kind: Literal["binary", "classes", "re
     `targets` are (n, k), NaN where unknown; class numbers (n, 1) for classes.
     """
     if kind == "regression":
+        # The squared error of the mean is the variance, that of each target by itself.
         return float(np.nanmean(np.nanvar(targets, axis=0)))
     if kind == "binary":
         rates = np.clip(np.nanmean(targets, axis=0), 1e-6, 1 - 1e-6)

@@ -62,6 +62,7 @@ def train(run: Run, names: Sequence[str]) -> None:
         plan = recipe.plan(config, run, store)
         with workers.using(threads_of_worker(run)):
             for name in names:
+                # Another process has this one: workers walk the same names, and the lock of a child decides.
                 with contextlib.suppress(InUse):
                     crossfit.train_leaf(plan, name, run)
 

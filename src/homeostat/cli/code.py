@@ -34,6 +34,7 @@ def absolute(config: Any) -> Any:
         if dataclasses.is_dataclass(value):
             changed[part.name] = absolute(value)
         elif addresses := _addresses(part.name, value):
+            # Absolute: a run may be resumed from any folder.
             whole = tuple(str(parse(word)) for word in addresses)
             changed[part.name] = whole if isinstance(value, tuple) else whole[0]
     return dataclasses.replace(config, **changed) if changed else config

@@ -177,6 +177,7 @@ def _show(exam: Exam, what: str, as_json: bool) -> None:
 
 def _keep(exam: Exam, folder: Path) -> None:
     """Leave in the run what was found, for its report."""
+    # A run of somebody else may be read-only, and can be examined all the same.
     if os.access(folder, os.W_OK):
         findings = [dataclasses.asdict(finding) for finding in exam.findings]
         write_json(Run(folder).findings_file, {"tried": list(exam.tried), "findings": findings})

@@ -40,6 +40,7 @@ def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[
 
 def value_of(flag: str, words: Sequence[str]) -> str | None:
     """Return the value of one flag before the others can be understood."""
+    # --preset decides the defaults of all other flags, so it is read before they are.
     for position, word in enumerate(words):
         if word == flag and position + 1 < len(words):
             return words[position + 1]

@@ -115,6 +115,7 @@ def _row(run: Run) -> tuple[str, ...]:
 
 def _inner(run: Run) -> dict[str, Any]:
     children = [{**child.status(), "within": child.name} for child in run.children()]
+    # The one at work, else the last that was: the heartbeat is in UTC and sorts as text.
     children.sort(key=lambda child: (child["state"] == "running", child.get("heartbeat", "")))
     return children[-1] if children else {}
 

@@ -92,6 +92,7 @@ def refresh(run: Run) -> None:
         evaluate(run)
     if run.report_file.exists():
         report(run)
+    # Only what was there: whoever never exported wants no file that appears by itself.
     if any(run.folder.rglob(f"{run.export.name}/*.safetensors")):
         export(run)
 

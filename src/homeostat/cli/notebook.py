@@ -31,6 +31,7 @@ def run_at(folder: Path | str, **settings: Any) -> Run:
     """
     path, wanted = Path(folder), to_plain(settings)
     if not Run(path).config_file.exists():
+        # An empty recipe says that only the code that made the run can go on with it (origin.py).
         plain = {"recipe": "", "homeostat": homeostat.__version__, "data": "", "stores": "", "code": {}}
         return create(path, {**plain, "config": wanted})
     run = open_run(path)

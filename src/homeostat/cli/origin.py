@@ -43,6 +43,7 @@ def recipe_of(run: Run) -> tuple[Recipe[Any], Any]:
 def warn_of_changes(run: Run) -> list[str]:
     """Say which files of the user's own code are other than when the run was made."""
     sentences = changes(run.config().get("code", {}))
+    # A warning, not an error: a mended comment must not end a run of days.
     for sentence in sentences:
         console.warn(sentence)
     return sentences

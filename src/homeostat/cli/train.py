@@ -124,6 +124,7 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
     if continued.is_alive():
         raise RunError(f"{folder} is running. Follow it with `homeostat logs -f {folder}`.")
     changed = changed_keys(continued.config()["config"], to_plain(code.absolute(config)))
+    # More epochs extend a run; with any other setting its first half would be another training than its second.
     foreign = [line for line in changed if not line.startswith("fit.epochs:")]
     if foreign:
         raise ConfigError(
@@ -268,6 +269,7 @@ def detach(run: Run, budget: str | None, jobs: int = 0) -> None:
         raise ConfigError(
             "--detach needs Linux or macOS. Leave it out, and start the run in a terminal of its own."
         )
+    # `resume` and not a fork: it reads all it needs from the folder, as it would after a kill.
     command = [sys.executable, "-m", "homeostat", "resume", str(run.folder.absolute())]
     command += ["--jobs", str(jobs)] if jobs else []
     command += [] if budget is None else ["--stop-after", budget]

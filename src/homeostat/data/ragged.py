@@ -75,14 +75,17 @@ def padded_index(
     width = int(counts.max(initial=0)) if length is None else length
     position = np.arange(width, dtype=np.int64)
     mask = position < counts[:, None]
+    # Place 0 for padding: an index must point somewhere, and `gather` overwrites what it finds there.
     return np.where(mask, first[:, None] + position, 0), mask
 
 
 def gather(values: Array, index: NDArray[np.int64], mask: NDArray[np.bool_], *, fill: float = 0) -> Array:
     """Return the padded values at `index`; outside the mask they are `fill`, whatever the long array holds there."""
+    # There is no place 0 then.
     if len(values) == 0:
         return np.full(index.shape + values.shape[1:], fill, dtype=values.dtype)
     padded = np.asarray(values[index])
+    # Always: place 0 holds a value of the first row, which padding must never show.
     padded[~mask] = fill
     return padded
 

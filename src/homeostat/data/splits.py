@@ -228,6 +228,7 @@ def deal(
         for subject in members:
             part = int(order[np.argmin(filled[order])])
             place[subject] = part
+            # By its share: a part of 70 % takes seven where one of 10 % takes one.
             filled[part] += sizes[subject] / share[part]
     return [place[subject] for subject in subjects]
 

@@ -150,6 +150,7 @@ def trivials(prevalence: float, called: float) -> dict[str, float]:
     Probabilities are compared with the best constant, the prevalence; shares with a lottery that calls as many
     people. Accuracy is compared with the commoner answer and F1 with "yes" to everybody: a lazy model learns those.
     """
+    # 0 log 0 is 0; numpy says NaN.
     certain = prevalence in (0.0, 1.0)
     entropy = 0.0 if certain else -prevalence * np.log(prevalence) - (1 - prevalence) * np.log1p(-prevalence)
     return {

@@ -187,11 +187,13 @@ def _seed_variance(a: Floats, b: Floats) -> tuple[float, int]:
     # (log/evaluate.md).
     if degrees == 0:
         return 0.0, 0
+    # Pooled, as in Student's test of two samples: three seeds alone say little of their spread.
     pooled = (((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()) / degrees
     return float(pooled * (1 / len(a) + 1 / len(b))), degrees
 
 
 def _satterthwaite(boot: float, df_boot: int, between: float, df_seed: int) -> float:
+    # Satterthwaite 1946 (Biometrics Bulletin 2:110): the degrees of freedom of a sum of two estimated variances.
     if between == 0:
         return df_boot
     return (boot + between) ** 2 / (boot**2 / df_boot + between**2 / df_seed)
@@ -208,6 +210,8 @@ def _comparison(
     method: str,
     level: float,
 ) -> Comparison:
+    # A trap: two rankings without variance (a perfect and a constant one) differ with p 0 and no width, which is more
+    # than a sample can say.
     t = difference / se if se > 0 else (0.0 if difference == 0 else np.inf)
     reach = float(special.stdtrit(degrees, (1 + level) / 2)) * se
     clustered = len(np.unique(a.subjects)) < len(a)

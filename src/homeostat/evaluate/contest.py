@@ -103,5 +103,6 @@ def _method(folder: Path) -> str:
 
 def _without_seed(value: Any) -> Any:
     if isinstance(value, dict):
+        # Runs that differ in luck alone are trainings of one method; another setting is another method.
         return {key: _without_seed(inner) for key, inner in value.items() if key != "seed"}
     return value

@@ -26,6 +26,7 @@ class DecisionCurve:
 
     def useful(self) -> tuple[float, float] | None:
         """Return the longest range of thresholds where the model surely beats treating everybody and nobody."""
+        # The whole interval: "surely" is more than a curve that happens to lie above.
         better = self.low > np.maximum(0.0, self.everybody)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], better.astype(int), [0]])))
         runs = edges.reshape(-1, 2)

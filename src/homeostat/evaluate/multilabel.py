@@ -41,6 +41,7 @@ MACRO = {"auroc": weighted.auroc, "auprc": weighted.auprc}
 def estimable(p: Predictions) -> tuple[str, ...]:
     """Return the targets with at least ten positives and ten negatives."""
     positives, negatives = np.nansum(p.targets, axis=0), np.nansum(1 - p.targets, axis=0)
+    # A target with three positives would move the mean at random.
     enough = (positives >= MINIMUM_EVENTS) & (negatives >= MINIMUM_EVENTS)
     return tuple(name for name, is_enough in zip(p.names, enough, strict=True) if is_enough)
 
@@ -92,6 +93,7 @@ def _on_known_rows(p: Predictions, target: str, name: str) -> Statistic:
     known = np.isfinite(p.targets[:, p.names.index(target)])
     alone = p.one(target)
     inner = MACRO[name](alone.truth, alone.output)
+    # Without a copy of thousands of weights, where nothing is unknown.
     if known.all():
         return inner
     return lambda weights: inner(weights[:, known])

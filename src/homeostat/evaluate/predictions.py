@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from homeostat.errors import DataError
 from homeostat.files import replacing
 
+# Raised when the columns change their meaning; a file of another format is refused, not guessed at.
 FORMAT = 1
 Kind = Literal["binary", "multilabel", "regression"]
 Split = Literal["train", "valid", "test", "out-of-fold", "new"]

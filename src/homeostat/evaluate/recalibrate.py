@@ -52,6 +52,7 @@ def temperature(p: Predictions) -> Temperature:
     z, truth = _logit(_sample(p).output), p.truth
 
     def loss(log_temperature: float) -> float:
+        # On the logarithm: a divisor of 2 is as far from 1 as one of a half.
         scaled = z / np.exp(log_temperature)
         return float(np.mean(np.logaddexp(0.0, scaled) - truth * scaled))
 

@@ -88,6 +88,7 @@ def per_subject(p: Predictions) -> tuple[Subject, ...]:
 
 
 def _of_one(p: Predictions, *, resamples: int, seed: int, level: float) -> tuple[Score, ...]:
+    # One row has no spread to compare with.
     if len(p) < 2:
         return tuple(_score(p, name, note=f"only {len(p)} rows with a known truth") for name in SCORES)
     sums = subject_sums(p.truth, p.output, p)

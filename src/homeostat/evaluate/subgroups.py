@@ -34,6 +34,7 @@ def scores(
         for label in np.unique(p.groups[column]):
             inside = p.take(p.groups[column] == label)
             name = f"{column}={label}"
+            # Subjects, not rows: many rows of one patient are still one patient.
             if len(np.unique(inside.subjects)) < minimum:
                 result.append(_suppressed(p, name, minimum))
                 continue

@@ -88,6 +88,7 @@ def _metrics(
     thresholds = fitted_thresholds(own)
     scores = [score for p in own.values() for score in scores_of(p, thresholds, chosen)]
     for p in others:
+        # Each yard-stick at a threshold of its own: at the model's it would look worse than it is.
         fitted = fitted_thresholds(_by_split([q for q in others if q.model == p.model]))
         scores += scores_of(p, fitted, chosen)
     name = chosen.headline or HEADLINE[main.kind]

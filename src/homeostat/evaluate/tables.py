@@ -29,6 +29,7 @@ class Tables:
     def journal(self) -> pl.DataFrame:
         """Return one row per event, those of the runs inside it too, in the order of time."""
         events = [{"run": name, **event} for name, run in _family(Run(self.folder)) for event in run.events()]
+        # Text sorts as time does: ISO 8601 in UTC, with a fixed number of digits.
         events.sort(key=lambda event: str(event.get("time", "")))
         return _frame(events)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from homeostat.evaluate.bootstrap import Floats, Statistic
 
+# The bound that scikit-learn's log_loss had up to version 1.2, so that its figures can be compared.
 EPS = 1e-15
 """Probabilities are clipped here in the log loss, so that one certain error does not make it infinite."""
 

@@ -98,6 +98,7 @@ def train(plan: Plan[D], child: Child[D], run: Run, place: Run) -> None:
         # An extended run has another configuration, and its children train on under it.
         if not _has_same_config(run, place):
             write_json(place.config_file, run.config())
+        # Before training: a resume on changed data must stop here, not train on other subjects.
         child.lesson.splits.keep(place.splits_file)
         predictor = child.method.train(child.lesson, place)
         answers = _answered(plan, child, predictor)

@@ -26,6 +26,7 @@ def mean(answers: Sequence[Predictions], average: str = "outputs") -> Prediction
 
 def mean_of(outputs: Sequence[Array], average: str = "outputs") -> Array:
     """The same, of plain arrays."""
+    # As it is: to logits and back it would lose its last bits.
     if len(outputs) == 1:
         return outputs[0]
     if average == "logits":

@@ -49,6 +49,7 @@ def load(run: Run, name: str) -> dict[str, Any]:
         data = file.read_bytes()
     except OSError as error:
         raise RunError(f"{file} cannot be read ({error.strerror}). Restore it, or train again.") from error
+    # A curve that was changed by hand would give other predictions in silence.
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise RunError(f"{file} was changed after it was written. Restore it, or train again.")
     value: dict[str, Any] = json.loads(data)

@@ -19,6 +19,7 @@ from homeostat.methods.ensemble import SURE, logit, probability
 PENALTY = 1.0
 # The MLP has few hidden units and a strong penalty: it shall only bend what the line gets wrong.
 HIDDEN, MLP_PENALTY = 4, 1.0
+# Each combination is then fitted to four fifths of the rows, nearly as many as the final one has.
 NESTED_FOLDS = 5
 # Targets with fewer cases than this have no weights of their own worth fitting: they get the mean.
 FEWEST_CASES = 20
@@ -94,6 +95,7 @@ def mlp(logits: Array, truth: Array) -> Combination:
 
     # The penalty is for inputs of order one; certain members have logits of ten.
     spread = np.maximum(np.abs(logits).mean(axis=0), 1.0)
+    # random_state: the start decides a little of the result, and two fits must give the same bits.
     model = MLPClassifier(
         (HIDDEN,), activation="tanh", solver="lbfgs", alpha=MLP_PENALTY, max_iter=500, random_state=0
     ).fit(logits / spread, truth)
@@ -197,6 +199,7 @@ def _nested(rung: str, stacked: Array, truth: Array, place: Array) -> Array:
             learnt = np.ones_like(held) if rung == "best" else ~held
             fitted = _fitted(rung, stacked[learnt][..., k], truth[learnt, k])
             combined[held, k] = fitted.apply(stacked[held][..., k])
+    # No surer than a member may be: beyond, one wrong row would decide the cross-entropy.
     bound = float(logit(np.array(1.0 - SURE)))
     return np.clip(combined, -bound, bound)
 

@@ -73,6 +73,7 @@ class Method(Generic[D]):
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
+            # No dot: the name of a child run is taken apart at its dots (outcome.py).
             raise ConfigError(f"A method cannot be called {self.name!r}. Use letters, digits, _ and - only.")
 
     @property

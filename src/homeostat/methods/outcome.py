@@ -52,6 +52,7 @@ def digest(run: Run) -> str:
     """A digest of everything that was learnt in a run and in the runs inside it."""
     sealed = hashlib.sha256()
     if run.checkpoints.is_dir() and (ring := checkpoint.ring(run.checkpoints)):
+        # The checksum beside it, not the file: hundreds of MB need not be read for each look.
         sealed.update(checkpoint.seal_of(ring[-1]).read_bytes())
     if fitted.manifest_file(run).exists():
         sealed.update(fitted.manifest_file(run).read_bytes())

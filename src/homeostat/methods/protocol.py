@@ -79,6 +79,7 @@ def choose(roster: Roster, wish: Wish, *, otherwise: Name = "folds") -> Protocol
 def _choice(roster: Roster, wish: Wish, otherwise: Name) -> tuple[Name, str]:
     if wish.name != "auto":
         return wish.name, "asked for"
+    # The published split first: its scores are the only ones that can stand beside those of others.
     if any(roster.parts):
         return "official", "the data come with a split"
     # One group to test and one to learn from.

@@ -88,6 +88,7 @@ def _check(address: str, network: nn.Module, seat: Seat, count: int) -> None:
     training = network.training
     try:
         with torch.no_grad():
+            # In eval mode: BatchNorm refuses a single sample in train mode, and that is no fault of the network.
             output = network.eval()(*inputs.values())
     except Exception as error:
         raise ConfigError(

@@ -113,6 +113,7 @@ def train(
                 code = worker.process.returncode
                 if code > 0:
                     raise _failure(code, worker.last_line)
+                # A negative code is the signal that killed it; a positive one is its own verdict.
                 if code < 0:
                     before, finished = finished, sum(map(is_finished, names))
                     deaths = deaths + 1 if finished == before else 1

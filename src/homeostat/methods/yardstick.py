@@ -40,6 +40,7 @@ def trees(
     def respond(booster: Booster, numbers: Mapping[str, float]) -> Predictor[D]:
         def outputs(data: D, ids: Sequence[str]) -> Array:
             booster.set_param(_threads())
+            # In float64 from here: what is added to a margin, such as the constant of a hazard, would be rounded.
             margins = booster.predict(matrix(columns(data, ids)), output_margin=True).astype(np.float64)
             return margins if answer is None else answer(margins, numbers)
 
@@ -49,6 +50,7 @@ def trees(
         import xgboost  # slow to load, and most commands need none
 
         with run.active():
+            # A kill after the fit costs no second one.
             if not fitted.has(run, "trees"):
                 ids = lesson.splits.train
                 target = np.asarray(targets(lesson.data, ids), np.float64)
@@ -56,6 +58,7 @@ def trees(
                 rows = matrix(columns(lesson.data, ids)[known], target[known])
                 booster = xgboost.train({**settings, "seed": lesson.seed, **_threads()}, rows, rounds)
                 numbers = {} if finish is None else dict(finish(booster, lesson.data, ids))
+                # JSON and not a pickle: other versions of xgboost read it, and reading it runs no code.
                 model = bytes(booster.save_raw("json")).decode()
                 fitted.save(run, "trees", {"numbers": numbers, "model": model})
             return load(run)

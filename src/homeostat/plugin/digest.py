@@ -64,6 +64,7 @@ def _imported(file: Path, root: Path) -> Iterator[str]:
 
 def _files(root: Path, parts: list[str]) -> Iterator[Path]:
     """The files below a folder that the import of a dotted name runs; a name in a module is no file."""
+    # Our own code has a version, which config.json keeps beside the digests.
     if parts[0] == "homeostat":
         return
     for count in range(1, len(parts) + 1):

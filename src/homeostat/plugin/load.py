@@ -61,6 +61,7 @@ def module_of(address: Address) -> ModuleType:
 def search(folder: Path) -> None:
     """Look for modules in this folder first, as `python FILE` and `python -m` do."""
     if str(folder) not in sys.path:
+        # First: a name of theirs wins over an installed library of the same name, as in a script.
         sys.path.insert(0, str(folder))
 
 

@@ -161,6 +161,7 @@ def _predictions(folder: Path, broken: list[str]) -> tuple[Predictions, ...]:
         except HomeostatError as error:
             broken.append(str(error))
             continue
+        # Predictions of new cases have no truth to draw.
         if predictions.split in BEST_FIRST:
             readable.append(predictions)
     return tuple(readable)

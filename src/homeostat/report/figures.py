@@ -103,6 +103,7 @@ def precision_recall(models: Sequence[Predictions]) -> Figure:
 def reliability(p: Predictions) -> Figure:
     bins = calibration.reliability(p)
     top = min(1.0, 1.15 * max(max(b.high for b in bins), max(b.output for b in bins)))
+    # The same scale on both axes, or the diagonal would not be a diagonal.
     axes = Axes(x=(0, top), y=(0, top), x_label="probability said", y_label="share that happened")
     output, rate = [b.output for b in bins], [b.rate for b in bins]
     marks = [
@@ -167,6 +168,7 @@ def net_benefit(models: Sequence[Predictions]) -> Figure:
 def risks(p: Predictions, cut: Threshold | None) -> Figure:
     """Draw the outputs of the positives and of the negatives, each as a share of its class."""
     edges = np.linspace(0, 1, 26)
+    # As shares: with one positive in seven, counts would hide the positives.
     heights = [np.histogram(p.output[p.truth == y], edges)[0] / (p.truth == y).sum() for y in (0, 1)]
     axes = Axes(
         x=UNIT, y=(0, 1.08 * float(np.max(heights))), x_label="probability said", y_label="share of the class"

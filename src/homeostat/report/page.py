@@ -38,6 +38,7 @@ def write(folder: Path) -> Path:
 def render(folder: Path) -> str:
     """Return the report of a run folder as HTML."""
     run = collect(folder)
+    # Inside the page: a report is one file, which can be sent and opened without a network.
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     body = "".join(part(run) for part in PARTS)
     return (

@@ -71,6 +71,7 @@ def _decimals(size: float) -> int:
         return 0
     if size >= 10:
         return 2 if size < 100 else 1
+    # Below 5e-7 a number is a rounding error of zero, and is written as zero.
     if size >= 0.02 or size < 5e-7:
         return 3
     if size >= 0.002:

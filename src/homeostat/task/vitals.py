@@ -74,6 +74,7 @@ def strayed(model: nn.Module, before: Mapping[str, Tensor]) -> tuple[str, ...]:
 
 def autopsy(model: nn.Module, named: Named, forward: Callable[[], Any]) -> Look:
     """Look at a step whose loss or gradient is no number: where it began, and which gradients it reached."""
+    # The gradients are still those of the step; the forward pass below is another one.
     norms = {name: float(value.grad.norm()) for name, value in named if value.grad is not None}
     return Look(gradients=norms, first_bad=first_bad(model, forward))
 
