@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from homeostat.config import changed_keys, from_plain, to_plain
+from homeostat.config import Amount, Bound, Share, changed_keys, check_bounds, from_plain, to_plain
 from homeostat.engine.settings import Settings
 from homeostat.errors import ConfigError
 
@@ -84,3 +85,35 @@ def test_differences_are_named_by_path() -> None:
     one, other = to_plain(Outer(name="x")), to_plain(Outer(name="x", inner=Inner(rate=0.2)))
     assert changed_keys(one, other) == ["inner.rate: 0.1 -> 0.2"]
     assert changed_keys(one, one) == []
+
+
+@dataclass(frozen=True)
+class Bounded:
+    folds: Annotated[int, Bound(at_least=3, why=": one to test, one to validate, one to train")] = 3
+    hours: Annotated[float, Bound(above=0, at_most=48, unit=" hours")] = 6.0
+    share: Share = 0.0
+    noise: Amount = 0.0
+    prior: Annotated[float | None, Bound(above=0, below=1)] = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"folds": 2}, "folds 2 must be at least 3: one to test, one to validate, one to train."),
+        ({"hours": 0.0}, "hours 0.0 must be more than 0 and at most 48 hours."),
+        ({"share": 1.0}, "share 1.0 must be at least 0 and below 1."),
+        ({"noise": -1.0}, "noise -1.0 must not be negative."),
+        ({"noise": math.nan}, "noise nan must not be negative."),
+        ({"prior": 1.0}, "prior 1.0 must be more than 0 and below 1."),
+    ],
+)
+def test_a_value_outside_its_bound_is_refused(changes, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        Bounded(**changes)
+
+
+def test_values_at_and_inside_their_bounds_are_taken():
+    assert Bounded(hours=48.0, prior=0.5).prior == 0.5

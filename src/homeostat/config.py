@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 from homeostat.errors import ConfigError, did_you_mean
 
@@ -16,6 +16,48 @@ T = TypeVar("T")
 
 # JSON has no numbers for these (RFC 8259, section 6); as text they survive any reader.
 _SPECIAL = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bound:
+    """The values that a setting may take, declared beside its field: `folds: Annotated[int, Bound(at_least=2)] = 5`."""
+
+    at_least: float = -math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    at_most: float = math.inf
+    unit: str = ""
+    why: str = ""
+    """Ends the sentence of refusal: the meaning of a value outside, or the value that switches the setting off."""
+
+    def holds(self, value: float) -> bool:
+        return self.at_least <= value <= self.at_most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        if self == Bound(at_least=0, why=self.why):
+            return f"must not be negative{self.why}."
+        words = {
+            "at least": self.at_least,
+            "more than": self.above,
+            "below": self.below,
+            "at most": self.at_most,
+        }
+        limits = " and ".join(f"{word} {value:g}" for word, value in words.items() if math.isfinite(value))
+        return f"must be {limits}{self.unit}{self.why}."
+
+
+Count = Annotated[int, Bound(at_least=1)]
+Amount = Annotated[float, Bound(at_least=0)]
+Share = Annotated[float, Bound(at_least=0, below=1)]
+
+
+def check_bounds(config: Any) -> None:
+    """Refuse a value outside the bound that is declared beside its field. None is a value that was not chosen."""
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        value = getattr(config, name)
+        for bound in getattr(hint, "__metadata__", ()):
+            if isinstance(bound, Bound) and value is not None and not bound.holds(value):
+                raise ConfigError(f"{name} {value} {bound}")
 
 
 def to_plain(value: Any) -> Any:

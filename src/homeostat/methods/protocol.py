@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from homeostat.config import Bound
 from homeostat.data.splits import PARTS, Splits, by_subject, deal, folds, leave_one_out, predefined
 from homeostat.errors import DataError
 
 Name = Literal["official", "by-subject", "leave-one-out", "folds"]
 Choice = Literal["auto", "official", "by-subject", "leave-one-out", "folds"]
+Folds = Annotated[int, Bound(at_least=3, why=": one to test, one to validate, one to train")]
 
 # One training per group. With more groups it costs more than it tells.
 MOST_GROUPS = 12
