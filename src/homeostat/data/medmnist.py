@@ -1,0 +1,86 @@
+"""MedMNIST: one .npz with the official split, whose test arrays are used when they are there (Yang et al. 2023)."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from homeostat.data.ragged import Array
+from homeostat.errors import DataError
+
+PARTS = {"train": "train", "val": "valid", "test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """N images of one set."""
+
+    ids: tuple[str, ...]
+    images: Array
+    """(N, side, ...), uint8."""
+    labels: Array
+    """(N, targets); NaN where the file has none."""
+    parts: tuple[str, ...]
+    """train, valid or test."""
+    counts: Mapping[str, int]
+
+
+def raw_files(path: Path) -> list[Path]:
+    """The file itself, or those of a folder."""
+    return [path] if path.is_file() and path.suffix == ".npz" else sorted(path.glob("*.npz"))
+
+
+def read(path: Path, *, axes: int, targets: int = 1) -> Images:
+    """Every part that the file holds, as images of so many axes; those without labels are there to be predicted."""
+    files = raw_files(path)
+    if len(files) != 1:
+        listed = ", ".join(file.name for file in files)
+        raise DataError(f"{path} holds {len(files)} .npz files ({listed}). Name the one to read with --data.")
+    file, arrays = files[0].name, load(files[0])
+    names = [name for name in PARTS if f"{name}_images" in arrays]
+    if not names:
+        raise DataError(
+            f"{file} holds {', '.join(arrays)}; expected train_images and train_labels, and so on for val and test."
+        )
+    images = [checked(arrays[f"{name}_images"], file, axes) for name in names]
+    sizes = dict(zip(names, map(len, images), strict=True))
+    return Images(
+        ids=tuple(f"{name}-{row:05d}" for name, size in sizes.items() for row in range(size)),
+        images=np.concatenate(images),
+        labels=np.concatenate([labels_of(arrays, name, sizes[name], targets, file) for name in names]),
+        parts=tuple(PARTS[name] for name, size in sizes.items() for _ in range(size)),
+        counts={} if "test" in names else {f"part that is not in {file}: test": 1},
+    )
+
+
+def load(file: Path) -> dict[str, Array]:
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            return {name: opened[name] for name in opened.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(f"{file} cannot be read as .npz ({error}). Download it again.") from error
+
+
+def checked(images: Array, file: str, axes: int) -> Array:
+    if images.ndim != 1 + axes or images.dtype != np.uint8:
+        raise DataError(
+            f"{file} holds images of shape {images.shape} and type {images.dtype}; expected "
+            f"({', '.join(['n', *['side'] * axes])}) of uint8: one of the {axes}-D sets of MedMNIST."
+        )
+    return images
+
+
+def labels_of(arrays: Mapping[str, Array], name: str, count: int, targets: int, file: str) -> Array:
+    held = arrays.get(f"{name}_labels")
+    if held is None:
+        return np.full((count, targets), np.nan)
+    if held.size != count * targets:
+        each = "one" if targets == 1 else f"{targets}"
+        raise DataError(
+            f"{file} has {count} {name} images but labels of shape {held.shape}; expected {each} each."
+        )
+    return held.reshape(count, targets).astype(np.float64)
