@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
+from homeostat.data.ragged import Array
 from homeostat.errors import DataError, did_you_mean
 
 FORMATS = (".csv", ".tsv", ".parquet")
@@ -80,6 +82,47 @@ def load(path: Path, *, suffix: str | None = None) -> pl.DataFrame:
         raise DataError(
             f"{path} cannot be read as {suffix[1:]} ({reason}). Check or export it again."
         ) from error
+
+
+def table_files(path: Path) -> list[Path]:
+    """The file itself, or the tables of a folder."""
+    if path.is_file():
+        return [path]
+    return sorted(file for file in path.glob("*") if file.suffix in FORMATS)
+
+
+def only_table(path: Path) -> Path:
+    """The file itself, or the one table of a folder."""
+    files = table_files(path)
+    if len(files) != 1:
+        raise DataError(
+            f"{path} holds {len(files)} tables ({', '.join(FORMATS)}). Name the one to read with --data."
+        )
+    return files[0]
+
+
+def check_named(frame: pl.DataFrame, named: Iterable[tuple[str, str]], file: str) -> None:
+    """Check that the columns that a user has named by (flag, name) are there, or say which flag to use."""
+    for flag, name in named:
+        if name not in frame.columns:
+            hint = did_you_mean(name, frame.columns)
+            raise DataError(f"{file} has no column {name!r}.{hint} Name the right one with --{flag}.")
+
+
+def numeric(frame: pl.DataFrame, but: Sequence[str], file: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The other columns that hold numbers, and a count for those that hold none."""
+    others = frame.drop(but, strict=False)
+    numbers = others.select(pl.all().cast(pl.Float64, strict=False).count())
+    counts = numbers.row(0, named=True) if others.width else {}
+    text = [name for name, number in counts.items() if not number]
+    dropped = {f"column of {file} without any number, left out of the inputs: {name}": 1 for name in text}
+    return tuple(name for name, number in counts.items() if number), dropped
+
+
+def matrix(frame: pl.DataFrame, names: Sequence[str]) -> Array:
+    """(rows, names) as float64, missing values as NaN."""
+    columns = [frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names]
+    return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
 
 
 def _typed(column: Column) -> pl.Expr:
