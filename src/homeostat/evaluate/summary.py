@@ -29,6 +29,7 @@ from homeostat.evaluate.threshold import GIVEN, Threshold
 from homeostat.run import Run
 
 FORMAT = 1
+PER_SUBJECT = "rmse per subject"
 CONTRASTS: Mapping[Kind, tuple[str, ...]] = {
     "binary": ("auroc", "auprc"),
     "multilabel": ("macro auroc", "macro auprc"),
@@ -43,6 +44,8 @@ class Settings:
     level: float = 0.95
     headline: str | None = None
     """Name of the score; None takes the one of HEADLINE."""
+    per_subject: bool = False
+    """Judge and compare curves subject by subject: a long record must not outvote a short one."""
     model: str | None = None
     """The model that the run is about; the others are yard-sticks. None takes that of the first file."""
 
@@ -91,7 +94,7 @@ def _metrics(
         # Each yard-stick at a threshold of its own: at the model's it would look worse than it is.
         fitted = fitted_thresholds(_by_split([q for q in others if q.model == p.model]))
         scores += scores_of(p, fitted, chosen)
-    name = chosen.headline or HEADLINE[main.kind]
+    name = chosen.headline or (PER_SUBJECT if _is_per_subject(main, chosen) else HEADLINE[main.kind])
     headline = next(
         (s for s in scores if s.name == name and s.split == main.split and s.model == main.model), None
     )
@@ -160,17 +163,22 @@ def contrast(main: Predictions, other: Predictions, chosen: Settings) -> tuple[c
         return ()
     if main.kind == "multilabel" and not multilabel.estimable(main):
         return ()
+    if _is_per_subject(main, chosen) and len(set(main.subjects)) < 2:
+        return ()
     each_target = main.names if main.kind == "regression" else ()
     pairs = [(main.one(name), other.one(name)) for name in each_target] or [(main, other)]
+    wanted = (PER_SUBJECT,) if _is_per_subject(main, chosen) else CONTRASTS[main.kind]
     names = [
-        name
-        for name in dict.fromkeys((chosen.headline or "", *CONTRASTS[main.kind]))
-        if compare.knows(main.kind, name)
+        name for name in dict.fromkeys((chosen.headline or "", *wanted)) if compare.knows(main.kind, name)
     ]
     boot = tuple(compare.paired_bootstrap([a], [b], name, **how) for a, b in pairs for name in names)
     if main.kind != "binary":
         return boot
     return (compare.paired_delong(main, other, chosen.level), *(c for c in boot if c.score != "auroc"))
+
+
+def _is_per_subject(p: Predictions, chosen: Settings) -> bool:
+    return chosen.per_subject and p.time is not None
 
 
 def _enough(p: Predictions) -> bool:
