@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,6 +35,14 @@ class ScoredLabels:
     split: str
     targets: NDArray[np.float64]
     """(n, k), NaN where unknown."""
+
+
+def labels_of(
+    train: NDArray[np.float64], scored: Mapping[str, NDArray[np.float64]]
+) -> tuple[TrainingLabels | ScoredLabels, ...]:
+    """Return the labels of the training part, and of each scored part that has any."""
+    parts = (ScoredLabels(split=part, targets=labels) for part, labels in scored.items() if len(labels))
+    return (TrainingLabels(train), *parts)
 
 
 @law("A score has at least ten cases of each class.")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from homeostat.audits import AUDITS, own
 from homeostat.audits.augmentation import Augmentation
 from homeostat.audits.best_alias import Best
-from homeostat.audits.case import Case
+from homeostat.audits.case import Absent, Case, Given
 from homeostat.audits.exam import Exam, examine
-from homeostat.audits.given import Trial
+from homeostat.audits.given import Configuration, Folder, Splitting, Trial
 from homeostat.audits.selection import Selection
+from homeostat.config import to_plain
+from homeostat.data.splits import Splits
 from homeostat.engine import device as devices
 from homeostat.engine.settings import Settings
 from homeostat.engine.state import State
@@ -42,6 +45,34 @@ def case_of(task: Task[Any], device: torch.device, name: str = "task") -> Case:
     # Batches are augmented before they are moved; those of `trial` are on the device already.
     augmentation = augmentation_of(task) if device.type == "cpu" else ()
     return Case(name, (trial, Selection(task.select), *augmentation))
+
+
+def case_of_recipe(
+    name: str,
+    task: Task[Any],
+    predict: Callable[[nn.Module, Any], Tensor],
+    *,
+    config: Any,
+    run: Run,
+    splits: Splits,
+    subjects: Mapping[str, str],
+    values: Sequence[Given | Absent],
+) -> Case:
+    """Return the case of a recipe: what every untrained task, split and run gives, and the values it adds."""
+    batches = task.batches
+    trial = Trial(
+        model=task.model, batch=batches.gather, count=batches.count, loss=task.loss, predict=predict
+    )
+    given: tuple[Given, ...] = (
+        trial,
+        *augmentation_of(task),
+        Splitting(splits=splits, subjects=subjects),
+        Configuration(to_plain(config)),
+        Selection(task.select),
+        put_aside(task, config.fit),
+        Folder(run),
+    )
+    return Case(name, (*given, *values))
 
 
 def augmentation_of(task: Task[Any]) -> tuple[Augmentation, ...]:
