@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from homeostat.task.randomness import address, generator, seeded
+from homeostat.task.randomness import address, generator, seeded, uniform
 
 
 def test_the_same_address_gives_the_same_numbers_whatever_came_before() -> None:
@@ -27,3 +28,13 @@ def test_seeded_gives_the_default_generator_back() -> None:
     assert torch.equal(before, torch.get_rng_state())
     with seeded(5, "model"):
         assert torch.equal(first, torch.rand(2))
+
+
+def test_numbers_are_uniform_and_independent() -> None:
+    key = np.arange(50_000, dtype=np.uint64)
+    draws = [uniform(key, 0, 0), uniform(key, 0, 1), uniform(key, 1, 0)]
+    for draw in draws:
+        assert abs(draw.mean() - 0.5) < 0.01
+        assert abs(draw.var() - 1 / 12) < 0.002
+    assert np.abs(np.corrcoef(draws) - np.eye(3)).max() < 0.02
+    assert abs(np.corrcoef(draws[0][1:], draws[0][:-1])[0, 1]) < 0.02

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.errors import DataError
 from homeostat.files import replacing
@@ -63,15 +64,15 @@ class Splits:
 
     def rows(self, ids: Sequence[str], part: str) -> np.ndarray:
         """Return the row numbers of a part in a store whose rows are `ids`, in the order of the split."""
-        place = {identity: row for row, identity in enumerate(ids)}
         wanted = self.part(part)
-        absent = [identity for identity in wanted if identity not in place]
+        known = set(ids)
+        absent = [identity for identity in wanted if identity not in known]
         if absent:
             raise DataError(
                 f"{len(absent):,} ids of the {part} split are not in the data, the first is {absent[0]}. "
                 "The splits were made for other data; delete splits.json or use the data they belong to."
             )
-        return np.array([place[identity] for identity in wanted], dtype=np.int64)
+        return rows_of(ids, wanted)
 
     def check(self, subjects: Mapping[str, str], *, unit: str = "subject") -> Self:
         """Return these splits if no id occurs twice and no subject is in two parts."""
@@ -98,6 +99,12 @@ class Splits:
                 "Use the data that the splits were made for, or make new splits in a new run."
             )
         return self
+
+
+def rows_of(ids: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Return the row numbers of some ids in a store whose rows are `ids`."""
+    place = {identity: row for row, identity in enumerate(ids)}
+    return np.array([place[identity] for identity in wanted], dtype=np.int64)
 
 
 def lot(seed: int, *where: str) -> int:

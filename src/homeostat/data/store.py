@@ -123,6 +123,11 @@ class Writer:
         """Add to the number of `what`: a phrase such as "rows with an empty parameter name, dropped"."""
         self.counts[what] = self.counts.get(what, 0) + int(number)
 
+    def count_all(self, counts: Mapping[str, int]) -> None:
+        """Add to several numbers."""
+        for what, number in counts.items():
+            self.count(what, number)
+
 
 def check_finite(name: str, values: Array, *, missing_allowed: bool = False) -> None:
     """Refuse values that are not finite; name the array and its first such row."""
