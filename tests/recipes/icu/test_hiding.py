@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from homeostat.recipes.icu.hiding import hider, uniform
+from homeostat.recipes.icu.hiding import hider
 
 
 def hidden(stays, rows, epoch, seed=0, share=0.3, window=0.2):
@@ -50,16 +50,6 @@ def test_windows_hide_whole_hours(stays):
         if len(gone):
             inside = (batch.time[own] >= gone.min()) & (batch.time[own] <= gone.max())
             assert not batch.seen[own][inside].any()
-
-
-def test_numbers_are_uniform_and_independent():
-    key = np.arange(50_000, dtype=np.uint64)
-    draws = [uniform(key, 0, 0), uniform(key, 0, 1), uniform(key, 1, 0)]
-    for draw in draws:
-        assert abs(draw.mean() - 0.5) < 0.01
-        assert abs(draw.var() - 1 / 12) < 0.002
-    assert np.abs(np.corrcoef(draws) - np.eye(3)).max() < 0.02
-    assert abs(np.corrcoef(draws[0][1:], draws[0][:-1])[0, 1]) < 0.02
 
 
 def test_a_hidden_observation_never_reaches_the_statistics(stays):

@@ -10,18 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from homeostat.audits.case import Absent, Case
-from homeostat.audits.given import Configuration, Folder, Splitting, Trial
 from homeostat.audits.inputs import Inputs
 from homeostat.audits.leakage import Contents
 from homeostat.audits.masking import MaskedLoss
 from homeostat.audits.normaliser import Normaliser
 from homeostat.audits.padding import Padding
 from homeostat.audits.provenance import Fitted
-from homeostat.audits.selection import Selection
 from homeostat.audits.start_loss import Prior, implied
-from homeostat.audits.support import ScoredLabels, TrainingLabels
+from homeostat.audits.support import labels_of
 from homeostat.audits.tolerance import Solve
-from homeostat.config import to_plain
 from homeostat.data.ragged import Array
 from homeostat.engine import checkup
 from homeostat.methods.method import Lesson
@@ -46,35 +43,26 @@ def case(config: Config, run: Run, lesson: Lesson[View]) -> Case:
     labels = cohort.label[known].astype(np.float64)[:, None]
     parts = {part: known_labels(view, splits.part(part)) for part in ("valid", "test")}
     solve = Solve(adaptive=False, step_size=config.step_h / HOURS, times=GRID)
-    trial = Trial(
-        model=task.model,
-        batch=task.batches.gather,
-        count=task.batches.count,
-        loss=task.loss,
-        predict=probability,
-    )
-    return Case(
+    return checkup.case_of_recipe(
         f"icu {kind}",
-        (
-            trial,
+        task,
+        probability,
+        config=config,
+        run=run,
+        splits=splits,
+        subjects=dict(zip(cohort.ids, cohort.subjects, strict=True)),
+        values=(
             Inputs(("value", "time", "static")),
             Padding(padded),
-            *checkup.augmentation_of(task),
             Prior(loss=implied(labels, "binary"), term="death"),
-            TrainingLabels(labels),
-            *(ScoredLabels(split=part, targets=scored) for part, scored in parts.items() if len(scored)),
-            Splitting(splits=splits, subjects=dict(zip(cohort.ids, cohort.subjects, strict=True))),
+            *labels_of(labels, parts),
             Contents(lambda identity: content(cohort, place[identity])),
             *(
                 Normaliser(name=each.names[0], ids=each.ids, ids_digest=each.ids_digest)
                 for each in scales(run)
             ),
             Fitted(name="scale of the statistics", fitted_on="train"),
-            Configuration(to_plain(config)),
             *(() if kind in ("gru-d", OWN) else (solve,)),
-            Selection(task.select),
-            checkup.put_aside(task, config.fit),
-            Folder(run),
             Absent(
                 MaskedLoss,
                 "stays with unknown outcome are left out; further outcomes are averaged over all entries on "

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from homeostat.data.batches import Indices
+from homeostat.data.curves import Curves
 from homeostat.data.ragged import Array, flat_index, padded_index
 from homeostat.data.scaling import Scaler
 from homeostat.data.store import Store
-from homeostat.recipes.icu.curves import Curves
 
 HOURS = 48.0
 """One unit of the model's time. Later observations are left out, because the prediction is for this hour."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
+from homeostat.config import Amount, Bound, Count, Share, check_bounds
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
@@ -36,45 +37,45 @@ class Config:
     """The model to train; stack trains all members out of fold and combines them."""
     network: str = ""
     """Address of a network of your own that takes the place of the model, such as ./my_net.py:Net (docs/icu.md)."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Stays in a step."""
-    latent_dim: int = 32
+    latent_dim: Count = 32
     """Dimensions of the latent path."""
-    hidden_dim: int = 256
+    hidden_dim: Count = 256
     """Width of the encoder (latent-ode); a quarter of it in the recurrent members."""
-    ode_hidden_dim: int = 64
+    ode_hidden_dim: Count = 64
     """Width of the vector field."""
-    step_h: float = 6.0
+    step_h: Annotated[float, Bound(above=0, at_most=48, unit=" hours")] = 6.0
     """Longest step of the solver, in hours. Fixed, so that rounding cannot change how a stay is stepped."""
-    input_dropout: float = 0.4
+    input_dropout: Share = 0.4
     """Share of the summary statistics that is hidden in a step."""
-    dropout: float = 0.5
+    dropout: Share = 0.5
     """Dropout inside the encoder."""
-    head_dropout: float = 0.2
+    head_dropout: Share = 0.2
     """Dropout of the reader of the path."""
-    kl_weight: float = 0.01
+    kl_weight: Amount = 0.01
     """Weight of the divergence of z(0) from a standard normal, after the warm-up."""
     kl_warmup_epochs: int = 2
     """Epochs over which that weight rises."""
-    reconstruction_weight: float = 0.5
+    reconstruction_weight: Amount = 0.5
     """Weight of the reconstruction of observations, most of all of hidden ones."""
-    auxiliary_weight: float = 0.5
+    auxiliary_weight: Amount = 0.5
     """Weight of the further outcomes: severity scores, length of stay, death within 3 to 1000 days."""
-    hide: float = 0.3
+    hide: Share = 0.3
     """Share of observations hidden from the encoder in training."""
-    hide_window: float = 0.2
+    hide_window: Share = 0.2
     """Probability that all observations within up to twelve hours are hidden."""
-    pretrain_epochs: int = 6
+    pretrain_epochs: Annotated[int, Bound(at_least=0)] = 6
     """Epochs of reconstruction on stays without using any outcome, before training (latent-ode); 0 for none."""
     pretrain_on: Literal["train", "train+valid"] = "train+valid"
     """Stays of the pre-training. Their outcomes are not read; test stays are never used."""
-    seeds: int = 1
+    seeds: Count = 1
     """Networks, each with a seed of its own; the mean of their logits is the prediction. Trees are trained once."""
     members: tuple[Member, ...] = ("latent-ode", "xgboost", "survival")
     """Members of the stack; survival are trees that learn days until death."""
     folds: int = 5
     """Folds of the training stays by which the members of the stack predict out of fold."""
-    recurrent_epochs: int = 20
+    recurrent_epochs: Count = 20
     """Epochs of ode-rnn and gru-d inside the stack."""
     yardsticks: bool = True
     """Also train xgboost on summary statistics, so that the score stands beside a yard-stick."""
@@ -87,17 +88,7 @@ class Config:
     fit: Settings = field(default_factory=lambda: SETTINGS)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "latent_dim", "hidden_dim", "ode_hidden_dim", "recurrent_epochs", "seeds"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
-        for name in ("input_dropout", "dropout", "head_dropout", "hide", "hide_window"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)} must be at least 0 and below 1.")
-        for name in ("kl_weight", "reconstruction_weight", "auxiliary_weight", "pretrain_epochs"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} {getattr(self, name)} must not be negative.")
-        if not 0 < self.step_h <= 48:
-            raise ConfigError(f"step_h {self.step_h} must be more than 0 and at most 48 hours.")
+        check_bounds(self)
         if self.network and self.model != "latent-ode":
             raise ConfigError(
                 f"--network {self.network} takes the place of --model {self.model}. Give one of the two."

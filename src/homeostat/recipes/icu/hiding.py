@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from homeostat.data.ragged import Array
 from homeostat.recipes.icu.cohort import Batch
+from homeostat.task.randomness import uniform
 
 # Share of the stays in which observations are hidden at random. The others look as they do when they are predicted.
 SHARE_OF_STAYS = 0.7
@@ -34,18 +34,3 @@ def hider(seed: int, share: float, window: float) -> Callable[[Batch, int], Batc
         return replace(batch, seen=torch.from_numpy((draw >= part[owner]) & ~inside))
 
     return hide
-
-
-def uniform(key: Array, *address: int) -> Array:
-    """Numbers in [0, 1) that depend on the key and the address alone: splitmix64 (Steele et al., OOPSLA 2014)."""
-    mixed = key
-    for part in address:
-        mixed = scramble(mixed + np.uint64((part * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % (1 << 64)))
-    return (scramble(mixed) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
-
-
-def scramble(mixed: Array) -> Array:
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    scrambled: Array = mixed ^ (mixed >> np.uint64(31))
-    return scrambled

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from homeostat.data.curves import Curves
 from homeostat.data.ragged import Array
 from homeostat.evaluate.predictions import Predictions
 from homeostat.recipes.icu.cohort import HOURS, Batch, Cohort
-from homeostat.recipes.icu.curves import Curves
 from homeostat.recipes.icu.latent import LatentOde
 
 SHOWN = ("HR", "NIMAP", "GCS", "Temp", "Glucose")

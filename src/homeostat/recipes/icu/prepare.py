@@ -41,14 +41,14 @@ def blueprint(raw: Path, options: Preparation) -> Blueprint:
             parameters={"impossible": options.impossible},
             write=lambda writer: challenge.read(layout).write(writer, SERIES, options.impossible),
         )
-    if options.source == "challenge" or not tidy.raw_files(raw):
+    if options.source == "challenge" or not table.table_files(raw):
         raise DataError(
             f"No intensive-care data in {raw}. Expected stays such as set-a/132539.txt (challenge), or a .csv, .tsv or "
             ".parquet table with a row per observation (tidy)."
         )
     return Blueprint(
         name="icu-tidy",
-        raw=tidy.raw_files(raw),
+        raw=table.table_files(raw),
         code=[tidy, stays, variables, table, ragged],
         parameters={"impossible": options.impossible, **asdict(options.columns)},
         write=lambda writer: tidy.read(raw, options.columns).write(writer, SERIES, options.impossible),

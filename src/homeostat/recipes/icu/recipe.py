@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from torch import nn
 
 from homeostat.audits.case import Case
-from homeostat.data.blueprint import Blueprint
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.engine.export import best_weights
@@ -19,6 +16,7 @@ from homeostat.evaluate.predictions import Predictions
 from homeostat.methods import crossfit
 from homeostat.methods.method import Lesson, Method, Plan
 from homeostat.methods.network import network
+from homeostat.methods.scores import of_run
 from homeostat.methods.stack import stack
 from homeostat.recipes.icu import case as cases
 from homeostat.recipes.icu import prepare, training, trees
@@ -33,10 +31,6 @@ from homeostat.run import Run
 from homeostat.task.task import Task
 
 YARDSTICK: Model = "xgboost"
-
-
-def blueprint(config: Config, raw: Path) -> Blueprint:
-    return prepare.blueprint(raw, config.data)
 
 
 def plan(config: Config, run: Run, store: Store) -> Plan[View]:
@@ -117,13 +111,6 @@ def predict(config: Config, run: Run, store: Store) -> Predictions:
     return crossfit.predict(run, method_of(kind_of(config), config, view), view, view.cohort.ids, table)
 
 
-def scores(folder: Path) -> Mapping[str, Any]:
-    """Scores with intervals, the model's own first, then its yard-sticks'."""
-    from homeostat.evaluate import summary  # slow to load, and most commands need no statistics
-
-    return summary.of_run(folder)
-
-
 def case(config: Config, run: Run, store: Store) -> Case:
     """The untrained network on the training stays of this run, for the doctor."""
     return cases.case(config, run, plan(config, run, store).children[0].lesson)
@@ -133,11 +120,11 @@ recipe = Recipe(
     name="icu",
     summary="Death in hospital from the first 48 hours in intensive care: latent ODE, ODE-RNN, GRU-D, xgboost, stack.",
     config=Config,
-    blueprint=blueprint,
+    blueprint=lambda config, raw: prepare.blueprint(raw, config.data),
     plan=plan,
     predict=predict,
     finish=finish,
-    scores=scores,
+    scores=of_run,
     simulate=simulate,
     case=case,
     presets=PRESETS,

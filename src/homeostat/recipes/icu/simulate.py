@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
+from homeostat.data.simulation import rk4
 from homeostat.data.splits import lot
 from homeostat.recipes.icu.variables import SERIES
 
@@ -115,14 +117,10 @@ def solve(patients: Sequence[Patient]) -> Array:
     The field has only sums, products and quotients, so a patient's course is the same bits in any cohort.
     """
     state = np.array([patient.start for patient in patients])
-    tends_to = np.array([patient.tends_to for patient in patients])
+    field = partial(vector_field, tends_to=np.array([patient.tends_to for patient in patients]))
     states = [state]
     for _ in range(round(HOURS / STEP_H)):
-        k1 = vector_field(state, tends_to)
-        k2 = vector_field(state + STEP_H / 2 * k1, tends_to)
-        k3 = vector_field(state + STEP_H / 2 * k2, tends_to)
-        k4 = vector_field(state + STEP_H * k3, tends_to)
-        state = state + STEP_H / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        state = rk4(field, state, STEP_H)
         states.append(state)
     return np.stack(states, axis=1)
 

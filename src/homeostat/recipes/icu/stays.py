@@ -82,8 +82,7 @@ class Stays:
         writer.meta.update(
             {"variables": list(self.variables), "static_names": list(self.static_names), **self.meta}
         )
-        for what, number in counts.items():
-            writer.count(what, number)
+        writer.count_all(counts)
 
 
 def check_values(

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
-from homeostat.data.table import FORMATS, Column, load, read_table
+from homeostat.data.table import FORMATS, Column, load, read_table, table_files
 from homeostat.errors import DataError
 from homeostat.recipes.icu.stays import Observations, Stays, check_static
 from homeostat.recipes.icu.variables import MISSING, SERIES, STATIC
@@ -43,16 +43,9 @@ class Columns:
     """The series to keep, in this order. Empty: all that occur, the challenge's first."""
 
 
-def raw_files(path: Path) -> list[Path]:
-    """The file itself, or the tables of a folder."""
-    if path.is_file():
-        return [path]
-    return sorted(file for file in path.glob("*") if file.suffix in FORMATS)
-
-
 def read(path: Path, columns: Columns) -> Stays:
     """Several tables in the folder are read as one."""
-    files = raw_files(path)
+    files = table_files(path)
     if not files:
         raise DataError(f"{path} holds no table ({', '.join(FORMATS)}). Check the path given by --data.")
     parts = []

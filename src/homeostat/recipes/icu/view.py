@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from homeostat.data.curves import Curves
 from homeostat.data.ragged import Array
 from homeostat.data.scaling import Scaler
+from homeostat.data.splits import rows_of
 from homeostat.data.store import Store
 from homeostat.evaluate.predictions import Predictions, Split
 from homeostat.methods import fitted
@@ -16,7 +18,6 @@ from homeostat.methods.protocol import Protocol, Roster, Wish, choose
 from homeostat.recipes.icu import cohort as cohorts
 from homeostat.recipes.icu.cohort import Cohort
 from homeostat.recipes.icu.config import Config
-from homeostat.recipes.icu.curves import Curves
 from homeostat.run import Run
 
 SETS = {"a": "train", "b": "valid", "c": "test"}
@@ -40,8 +41,7 @@ class View:
 
     def rows(self, ids: Sequence[str]) -> Array:
         """The rows of some stays."""
-        place = {name: row for row, name in enumerate(self.cohort.ids)}
-        return np.array([place[name] for name in ids], np.int64)
+        return rows_of(self.cohort.ids, ids)
 
 
 def protocol_of(config: Config, store: Store) -> Protocol:

@@ -2,7 +2,7 @@
 
 One half of the curve is the z-score (of the logarithm where that is less skewed). The other half is the normal score
 of the rank. The first keeps distances; outliers and units do not move the second. Curves are fitted on the training
-stays alone.
+ids alone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Curves:
         ids: Sequence[str],
         fitted_on: str = "train",
     ) -> Self:
-        """Fit to the training stays' observations. A variable that was never seen or never varies becomes 0."""
+        """Fit to the observations of the training ids. A variable that was never seen or never varies becomes 0."""
         fitted = [curve(values[variable == place].astype(np.float64)) for place in range(len(names))]
         return cls(
             names=tuple(names),
@@ -93,7 +93,7 @@ def curve(values: Array) -> tuple[Array, Array]:
         return np.array([at]), np.array([0.0])
     knots = np.unique(np.quantile(values, LEVELS))
     ordered = np.sort(values)
-    # Ranks of ties are shared, so that a value that half of the stays have is not torn apart.
+    # Ranks of ties are shared, so that a value that half of the subjects have is not torn apart.
     rank = (
         (np.searchsorted(ordered, knots, "left") + np.searchsorted(ordered, knots, "right"))
         / 2

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from homeostat.data.curves import Curves, curve, is_skewed
 from homeostat.errors import DataError
-from homeostat.recipes.icu.curves import Curves, curve, is_skewed
 
 
 def fitted(values, variable, names=("HR", "Lactate")):
