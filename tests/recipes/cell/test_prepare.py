@@ -13,7 +13,6 @@ from homeostat.errors import DataError
 from homeostat.recipes.cell import flim, tidy
 from homeostat.recipes.cell.prepare import Preparation, blueprint
 from homeostat.recipes.cell.simulate import simulate
-from homeostat.recipes.cell.volumes import DEPTH_STEPS, fitted, from_masks
 
 SMALL = Preparation(side=8, time_bins=16)
 
@@ -79,16 +78,6 @@ def test_the_official_split_is_used_and_test_arrays_when_they_are_there(medmnist
     np.testing.assert_array_equal(without["voxels"], store["voxels"][:54])
 
 
-def test_a_mask_is_stored_with_its_depth():
-    mask = np.zeros((1, 7, 7, 7), np.uint8)
-    mask[0, 1:6, 1:6, 1:6] = 255
-    voxels, channels = from_masks(mask)
-    assert channels == ("mask", "depth")
-    assert voxels[0, 1, 3, 3, 3] == 3 * DEPTH_STEPS
-    assert voxels[0, 1, 1, 3, 3] == DEPTH_STEPS
-    assert voxels[0, 1, 0, 0, 0] == 0
-
-
 def volumes_with_table(folder, **columns):
     folder.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
@@ -125,14 +114,6 @@ def test_a_group_is_declared_or_declared_absent(tmp_path):
     assert "absent" in absent.meta["groups_declared"]
 
 
-def test_values_beyond_whole_numbers_need_a_window(tmp_path):
-    np.save(tmp_path / "a.npy", np.full((2, 2, 2), -1000.0))
-    with pytest.raises(DataError, match="--window"):
-        tidy.load(tmp_path / "a.npy", tidy.Columns())
-    seen = tidy.load(tmp_path / "a.npy", tidy.Columns(window=(-2000.0, 0.0)))
-    np.testing.assert_array_equal(seen, 32768)
-
-
 def test_volumes_of_different_size_are_cut_or_padded_only_when_asked(tmp_path):
     volumes_with_table(tmp_path / "raw")
     np.save(tmp_path / "raw" / "d.npy", np.ones((3, 9, 7), np.uint8))
@@ -141,14 +122,6 @@ def test_volumes_of_different_size_are_cut_or_padded_only_when_asked(tmp_path):
     columns = tidy.Columns(sides=(4, 4, 4))
     store = blueprint(tmp_path / "raw", Preparation(columns=columns)).build(tmp_path / "stores")
     assert store["voxels"].shape[2:] == (4, 4, 4)
-
-
-def test_cutting_and_padding_keep_the_middle():
-    line = np.arange(1, 6)
-    np.testing.assert_array_equal(fitted(line, (3,)), [2, 3, 4])
-    np.testing.assert_array_equal(fitted(line, (9,)), [0, 0, 1, 2, 3, 4, 5, 0, 0])
-    np.testing.assert_array_equal(fitted(line, (3,), (0.0,)), [0, 1, 2])
-    np.testing.assert_array_equal(fitted(line, (3,), (9.0,)), [0, 0, 0])
 
 
 def test_no_clear_cache_is_needed(tmp_path):

@@ -10,13 +10,14 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from homeostat.config import Bound, check_bounds
 from homeostat.data.ragged import Array
 from homeostat.errors import ConfigError
 from homeostat.recipes.cell.volumes import Kind
@@ -26,6 +27,7 @@ SYMMETRIES = tuple(itertools.product(itertools.permutations(range(3)), itertools
 """The 48 ways to put a cube back into its place: (order of axes, signs)."""
 Symmetry = tuple[tuple[int, ...], tuple[int, ...]]
 Turns = Literal["auto", "all", "mirror", "none"]
+Strength = Annotated[float, Bound(at_least=0, why="; 0 is off")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,28 +38,26 @@ class AugmentConfig:
     """all: the 48 symmetries of the cube, or the 8 of the image plane where the first axis is time; mirror: left and
     right, the first axis of space as NIfTI has it; none. auto: all for cells, which know no above and below; mirror for
     organs, which lie the same way in every scan, so that how they lie may tell something."""
-    rotation_deg: float = 20.0
+    rotation_deg: Strength = 20.0
     """Largest further rotation; for photon stacks within the image plane."""
-    zoom: float = 0.1
+    zoom: Strength = 0.1
     """Largest relative change of size. Size can be what tells the classes apart: keep it small."""
-    shift: float = 0.08
+    shift: Strength = 0.08
     """Largest shift along each spatial axis, as a share of its length."""
-    time_shift: float = 0.015
+    time_shift: Strength = 0.015
     """Largest shift along time, as a share of its length (photon stacks)."""
-    gain: float = 0.4
+    gain: Strength = 0.4
     """Largest relative change of brightness; photon counts are thinned or added to, grey values multiplied."""
     equalise: bool = True
     """Thin photon stacks to a brightness drawn for each, so that nothing about the class can be read off it. To divide
     by brightness is not enough: the noise still tells it. Takes the place of `gain` for photons."""
-    mixup: float = 0.0
+    mixup: Strength = 0.0
     """Parameter of the Beta distribution from which the share of a partner is drawn; 0 is off."""
-    mixup_share: float = 0.3
+    mixup_share: Strength = 0.3
     """Share of samples that get a partner."""
 
     def __post_init__(self) -> None:
-        for name in ("rotation_deg", "zoom", "shift", "time_shift", "gain", "mixup", "mixup_share"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} {getattr(self, name)} must not be negative; 0 is off.")
+        check_bounds(self)
         if self.zoom >= 1 or self.gain >= 1:
             raise ConfigError(
                 f"zoom {self.zoom} and gain {self.gain} must be below 1: nothing would be left."

@@ -6,15 +6,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from homeostat.audits.case import Absent, Case
-from homeostat.audits.given import Configuration, Folder, Splitting, Trial
 from homeostat.audits.inputs import Inputs
 from homeostat.audits.leakage import Contents
 from homeostat.audits.normaliser import Normaliser
 from homeostat.audits.provenance import Fitted
-from homeostat.audits.selection import Selection
 from homeostat.audits.start_loss import Prior, implied
-from homeostat.audits.support import ScoredLabels, TrainingLabels
-from homeostat.config import to_plain
+from homeostat.audits.support import labels_of
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.engine import checkup
@@ -32,34 +29,24 @@ def case(config: Config, run: Run, store: Store) -> Case:
     rows = volumes.of(splits)
     task = learn.make_task(config, rows, config.fit.seed)
     place = {identity: row for row, identity in enumerate(volumes.ids)}
-    scored = [
-        ScoredLabels(split=part, targets=label(store, volumes.rows(ids)))
-        for part in ("valid", "test")
-        if (ids := splits.part(part))
-    ]
+    parts = {part: label(store, volumes.rows(splits.part(part))) for part in ("valid", "test")}
     # Of the rows as they are shown: balanced, the rarer class comes round again.
     prior = implied(label(store, learn.places(config, rows)), "binary")
-    batches = task.batches
-    trial = Trial(
-        model=task.model, batch=batches.gather, count=batches.count, loss=task.loss, predict=probability
-    )
-    return Case(
+    return checkup.case_of_recipe(
         "cell network",
-        (
-            trial,
+        task,
+        probability,
+        config=config,
+        run=run,
+        splits=splits,
+        subjects=dict(zip(volumes.ids, volumes.groups, strict=True)),
+        values=(
             Inputs(("volume",)),
-            *checkup.augmentation_of(task),
             Prior(loss=prior, term="bce"),
-            TrainingLabels(label(store, rows.train)),
-            *scored,
-            Splitting(splits=splits, subjects=dict(zip(volumes.ids, volumes.groups, strict=True))),
+            *labels_of(label(store, rows.train), parts),
             Contents(lambda identity: np.asarray(store["voxels"][place[identity]]).tobytes()),
             Absent(Normaliser, "the encoding is made of constants and of each volume's own brightness"),
             *fitted(config, store),
-            Configuration(to_plain(config)),
-            Selection(task.select),
-            checkup.put_aside(task, config.fit),
-            Folder(run),
         ),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from homeostat.data.ragged import Array
-from homeostat.data.splits import Splits
+from homeostat.data.splits import Splits, rows_of
 from homeostat.data.store import Store
 from homeostat.evaluate.predictions import Predictions, Split
 from homeostat.methods.protocol import Protocol, Roster, Wish, choose
@@ -34,8 +34,7 @@ class Volumes:
 
     def rows(self, ids: Sequence[str]) -> Array:
         """The rows of some volumes."""
-        place = {name: row for row, name in enumerate(self.ids)}
-        return np.array([place[name] for name in ids], np.int64)
+        return rows_of(self.ids, ids)
 
     def of(self, splits: Splits) -> Rows:
         """The rows that a network learns from and is judged on."""

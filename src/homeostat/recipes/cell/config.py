@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
+from homeostat.config import Bound, Count, Share, check_bounds
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
-from homeostat.errors import ConfigError
-from homeostat.methods.protocol import Choice
+from homeostat.methods.protocol import Choice, Folds
 from homeostat.recipes.cell.augment import AugmentConfig
 from homeostat.recipes.cell.model import NetworkConfig
 from homeostat.recipes.cell.prepare import Preparation
@@ -33,23 +33,23 @@ class Config:
     12 donors, folds otherwise."""
     held_out: tuple[str, ...] = ()
     """leave-one-out: only these donors are tested. Empty: each in turn, because one donor can be a lucky one."""
-    folds: int = 5
+    folds: Folds = 5
     """Folds (protocol folds)."""
-    seeds: int = 3
+    seeds: Count = 3
     """Networks per split, each in its own child run; their mean probability is the prediction."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Volumes in a step."""
     balance: bool = False
     """Show both classes equally often. The prior of training is then one half; predictions are corrected from it."""
-    expected_prior: float | None = None
+    expected_prior: Annotated[float | None, Bound(above=0, below=1)] = None
     """Share of yes where the predictions are used; they are moved to it from the prior of training. Empty: one half
     for leave-one-out, whose donors differ in it; otherwise the share in the training part, balanced or not."""
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
     """Targets y (1 - a) + a / 2 in training; scores and the journaled cross-entropy are never smoothed."""
     weights: Literal["last", "best"] = "last"
     """last: weights at the end of the schedule; best: of the evaluation with the highest validation AUROC, which on
     a hundred volumes chooses by chance."""
-    views: int = 8
+    views: Count = 8
     """Symmetric views whose mean probability is predicted; 1 looks once."""
     light: Light = "decay"
     """The form in which photon counts are seen: relative to the cell's own brightness, their logarithm, or both."""
@@ -63,17 +63,7 @@ class Config:
     fit: Settings = field(default_factory=lambda: SETTINGS)
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "batch_size", "views"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
-        if self.folds < 3:
-            raise ConfigError(
-                f"folds {self.folds} must be at least 3: one to test, one to validate, one to train."
-            )
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"label_smoothing {self.label_smoothing} must be at least 0 and below 1.")
-        if self.expected_prior is not None and not 0 < self.expected_prior < 1:
-            raise ConfigError(f"expected_prior {self.expected_prior} must lie between 0 and 1.")
+        check_bounds(self)
 
 
 def seed_config() -> Config:

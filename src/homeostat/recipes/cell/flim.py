@@ -9,8 +9,9 @@ import numpy as np
 
 from homeostat.data.ragged import Array
 from homeostat.data.table import Column, read_table
+from homeostat.data.volume import fitted, read_array
 from homeostat.errors import DataError
-from homeostat.recipes.cell.volumes import Volumes, fitted
+from homeostat.recipes.cell.volumes import Volumes
 
 CLASS = re.compile(r"_(in|act)(?![a-z])", re.IGNORECASE)
 TRUTH = "truth.csv"
@@ -83,10 +84,7 @@ def bayes_scores(truth: Path, files: list[Path]) -> Array | None:
 
 def load(file: Path, time_bins: int) -> Array:
     """(height, width, time) of counts -> (time_bins, height, width) of uint16."""
-    try:
-        stack: Array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as .npy ({error}). Export it again.") from error
+    stack = read_array(file)
     if stack.ndim != 3 or stack.dtype.kind not in "uif":
         raise DataError(
             f"{file} has shape {stack.shape} and type {stack.dtype}; expected height x width x time of photon counts."

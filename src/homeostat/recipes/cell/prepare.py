@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from homeostat.data import ragged, table
+from homeostat.config import Count, check_bounds
+from homeostat.data import medmnist as npz
+from homeostat.data import ragged, table, volume
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
-from homeostat.errors import ConfigError, DataError
+from homeostat.errors import DataError
 from homeostat.recipes.cell import flim, medmnist, tidy, volumes
 
 Source = Literal["auto", "flim", "medmnist", "tidy"]
@@ -21,23 +23,21 @@ class Preparation:
 
     source: Source = "auto"
     """Format of the raw data; auto looks at the names of the files."""
-    side: int = 21
+    side: Count = 21
     """Pixels along height and width of a cell (flim)."""
-    time_bins: int = 64
+    time_bins: Count = 64
     """Neighbouring time bins are summed to this many (flim); the sum loses no photon."""
     columns: tidy.Columns = field(default_factory=tidy.Columns)
     """Columns of a tidy table."""
 
     def __post_init__(self) -> None:
-        for name in ("side", "time_bins"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
+        check_bounds(self)
 
 
 def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # frozen
     """Describe the store of the format that is asked for, or of the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
-    shared: list[Code] = [volumes, ragged]
+    shared: list[Code] = [volumes, volume, ragged]
     match source:
         case "flim":
             parameters: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
@@ -52,8 +52,8 @@ def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # 
         case "medmnist":
             return Blueprint(
                 name=f"cell-{source}",
-                raw=medmnist.raw_files(raw),
-                code=[medmnist, *shared],
+                raw=npz.raw_files(raw),
+                code=[medmnist, npz, *shared],
                 parameters={},
                 write=lambda writer: medmnist.read(raw).write(writer),
             )
@@ -71,7 +71,7 @@ def detect(raw: Path) -> Source:
     """By the names of the files alone; the content is checked by the reader."""
     if not raw.exists():
         raise DataError(f"There is nothing at {raw}. Check the path given by --data.")
-    if medmnist.raw_files(raw):
+    if npz.raw_files(raw):
         return "medmnist"
     if tidy.raw_files(raw) and not (raw / flim.TRUTH).exists():
         return "tidy"

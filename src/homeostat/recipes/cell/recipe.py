@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 from torch import nn
 
-from homeostat.data.blueprint import Blueprint
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.errors import DataError
-from homeostat.evaluate import predictions
 from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.recalibrate import PriorShift
 from homeostat.files import read_json
@@ -22,8 +18,8 @@ from homeostat.methods import crossfit, outcome
 from homeostat.methods.method import Lesson, Method, Plan
 from homeostat.methods.network import network
 from homeostat.methods.protocol import Name
+from homeostat.methods.scores import with_each, write_possible
 from homeostat.methods.seat import OWN
-from homeostat.methods.yardstick import rule
 from homeostat.plugin.address import is_address
 from homeostat.recipes.cell import learn, prepare, yardstick
 from homeostat.recipes.cell.case import case
@@ -31,15 +27,12 @@ from homeostat.recipes.cell.cohort import Volumes, protocol_of, table
 from homeostat.recipes.cell.config import PRESETS, Config
 from homeostat.recipes.cell.learn import Batch
 from homeostat.recipes.cell.own import Net3d
-from homeostat.recipes.cell.scores import BAYES, MODEL, POSSIBLE, scores
 from homeostat.recipes.cell.simulate import simulate
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
 from homeostat.task.task import Task
 
-
-def blueprint(config: Config, raw: Path) -> Blueprint:
-    return prepare.blueprint(raw, config.data)
+MODEL = "resnet3d"
 
 
 def plan(config: Config, run: Run, store: Store) -> Plan[Volumes]:
@@ -48,7 +41,7 @@ def plan(config: Config, run: Run, store: Store) -> Plan[Volumes]:
     protocol = protocol_of(config, volumes)
     methods = [resnet(config, store, protocol.name)]
     if config.yardsticks:
-        methods.append(rule(yardstick.NAME, yardstick.fit))
+        methods.append(yardstick.plain_measures())
     return Plan(
         data=volumes,
         protocol=protocol,
@@ -99,9 +92,7 @@ def finish(config: Config, run: Run, store: Store) -> None:
     volumes = Volumes(store)
     for own in outcome.read_all(run):
         if own.model in (MODEL, OWN):
-            ids = own.ids.tolist()
-            best = table(volumes, ids, expit(np.asarray(store["bayes"])[volumes.rows(ids)]), own.split)
-            predictions.write(replace(best, model=BAYES), run.folder / POSSIBLE / f"{own.split}.parquet")
+            write_possible(run, own, expit(np.asarray(store["bayes"])[volumes.rows(own.ids.tolist())]))
 
 
 def predict(config: Config, run: Run, store: Store) -> Predictions:
@@ -120,11 +111,11 @@ recipe = Recipe(
     name="cell",
     summary="Volumes into two classes: cells by their fluorescence decay, organs by their shape.",
     config=Config,
-    blueprint=blueprint,
+    blueprint=lambda config, raw: prepare.blueprint(raw, config.data),
     plan=plan,
     predict=predict,
     finish=finish,
-    scores=scores,
+    scores=with_each,
     simulate=simulate,
     case=case,
     presets=PRESETS,

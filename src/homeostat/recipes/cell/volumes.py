@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from scipy import ndimage
 
 from homeostat.data.ragged import Array
 from homeostat.data.store import Writer
+from homeostat.data.volume import is_mask, with_depth
 from homeostat.errors import DataError
 
 Kind = Literal["shape", "grey", "photons"]
 """shape: a mask and its depth; grey: intensities; photons: counts, the first axis being time."""
 NO_GROUP = ""
-# Depth is kept in 1/32 of a voxel's side up to 8 voxels: what lies deeper is thick by any measure.
-DEPTH_STEPS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +52,7 @@ class Volumes:
             writer.array("bayes", self.bayes)
         extras = {"source": self.source, "kind": self.kind, "channels": list(self.channels)}
         writer.meta.update({**extras, "classes": list(self.classes), **self.meta})
-        for what, number in self.counts.items():
-            writer.count(what, number)
+        writer.count_all(self.counts)
 
 
 def check(volumes: Volumes) -> None:
@@ -82,30 +79,8 @@ def check(volumes: Volumes) -> None:
         )
 
 
-def from_masks(images: Array) -> tuple[Array, tuple[str, ...]]:
-    """(N, D, H, W) masks -> (N, 2, D, H, W): the mask, and how deep inside each voxel lies (Euclidean)."""
-    masks = images > images.max() / 2
-    stacked = np.zeros((len(masks), 2, *masks.shape[1:]), np.uint8)
-    for place, mask in enumerate(masks):
-        stacked[place, 0] = mask * np.uint8(255)
-        stacked[place, 1] = np.minimum(ndimage.distance_transform_edt(mask) * DEPTH_STEPS, 255).round()
-    return stacked, ("mask", "depth")
-
-
-def is_mask(images: Array) -> bool:
-    """Says whether there are no more than two values, one of them 0."""
-    values = np.unique(images[: min(len(images), 64)])
-    return len(values) <= 2 and values[0] == 0 and len(np.unique(images)) <= 2
-
-
-def fitted(volume: Array, sides: Sequence[int], centre: Sequence[float] | None = None) -> Array:
-    """The volume cut or padded with zeros to these sides, around `centre` (or its middle)."""
-    stacked = np.zeros(tuple(sides), volume.dtype)
-    middle = [(size - 1) / 2 for size in volume.shape] if centre is None else centre
-    source, target = [], []
-    for size, side, mid in zip(volume.shape, sides, middle, strict=True):
-        first = int(round(mid - (side - 1) / 2))
-        source.append(slice(max(first, 0), max(min(first + side, size), 0)))
-        target.append(slice(source[-1].start - first, source[-1].stop - first))
-    stacked[tuple(target)] = volume[tuple(source)]
-    return stacked
+def encoded(images: Array) -> tuple[Kind, Array, tuple[str, ...]]:
+    """(N, D, H, W) -> their kind, (N, C, D, H, W), and the names of the channels; masks get their depth beside them."""
+    if is_mask(images):
+        return "shape", with_depth(images), ("mask", "depth")
+    return "grey", images[:, None], ("intensity",)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from homeostat.data.ragged import Array
-from homeostat.data.store import Store
-from homeostat.methods.method import Lesson
+from homeostat.data.volume import DEPTH_STEPS
+from homeostat.methods.linear import logistic
+from homeostat.methods.method import Method
 from homeostat.recipes.cell.cohort import Volumes
-from homeostat.recipes.cell.volumes import DEPTH_STEPS
 
 NAME = "plain-measures"
 QUANTILES = (0.5, 0.75, 0.9, 0.97, 1.0)
@@ -21,8 +18,19 @@ QUANTILES = (0.5, 0.75, 0.9, 0.97, 1.0)
 STRENGTH = 0.1
 
 
-def measures(store: Store, rows: Array) -> Array:
-    """(rows, measures): of size and thickness, of brightness and arrival time, or of grey values."""
+def plain_measures() -> Method[Volumes]:
+    """The regression on the training volumes."""
+    return logistic(
+        NAME,
+        columns=measures,
+        targets=lambda volumes, ids: np.asarray(volumes.store["label"][volumes.rows(ids)]),
+        strength=STRENGTH,
+    )
+
+
+def measures(volumes: Volumes, ids: Sequence[str]) -> Array:
+    """(ids, measures): of size and thickness, of brightness and arrival time, or of grey values."""
+    store, rows = volumes.store, volumes.rows(ids)
     of = {"shape": of_shape, "photons": of_photons, "grey": of_grey}[str(store.meta["kind"])]
     return np.array([of(np.asarray(store["voxels"][row], np.float64)) for row in rows])
 
@@ -57,16 +65,3 @@ def of_photons(voxels: Array) -> list[float]:
 
 def of_grey(voxels: Array) -> list[float]:
     return [float(voxels.mean()), float(voxels.std()), *np.quantile(voxels, QUANTILES).tolist()]
-
-
-def fit(lesson: Lesson[Volumes]) -> Callable[[Volumes, Sequence[str]], Array]:
-    """Fit the regression on the training volumes."""
-    rows = lesson.data.rows(lesson.splits.train)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000))
-    model.fit(measures(lesson.data.store, rows), np.asarray(lesson.data.store["label"][rows]))
-
-    def probabilities(volumes: Volumes, ids: Sequence[str]) -> Array:
-        positive: Array = model.predict_proba(measures(volumes.store, volumes.rows(ids)))[:, 1]
-        return positive
-
-    return probabilities
