@@ -196,7 +196,7 @@ BATTERY = _table(
     ("rule 6", "solvers ranked on two cells", "evaluate/test_compare.py"),
     ("rule 7", "the best of a grid as the score", ("dozens of decisions on the test set",)),
     ("rule 8", "a stale cache", "data/test_store.py"),
-    ("rule 9", "an input that is the target in disguise", "recipes/battery/test_disguise.py"),
+    ("rule 9", "an input that is the target in disguise", "data/test_disguise.py"),
 )
 CHEST = _table(
     "chest",

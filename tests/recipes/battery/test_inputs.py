@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from homeostat.data.disguise import LEVELS, judge
 from homeostat.errors import ConfigError
-from homeostat.recipes.battery.disguise import LEVELS, judge
 from homeostat.recipes.battery.inputs import NASA_CELLS, SLOPE, WARMING, read_cells, side_by_side
 from homeostat.recipes.battery.prepare import Preparation, blueprint
 

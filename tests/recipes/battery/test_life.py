@@ -15,7 +15,6 @@ from homeostat.evaluate import predictions
 from homeostat.methods import fitted
 from homeostat.recipes.battery import dq, life
 from homeostat.recipes.battery.config import Config, smoke
-from homeostat.recipes.battery.line import Line, mean_life
 from homeostat.recipes.battery.recipe import recipe
 from homeostat.run import Run, create, open_run
 
@@ -60,15 +59,6 @@ def test_the_split_is_the_published_one(severson):
     assert (protocol.name, list(protocol.splits)) == ("official", ["lives"])
     splits = protocol.splits["lives"]
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (41, 0, 43)
-
-
-def test_a_line_recovers_a_line():
-    draw = np.random.default_rng(0)
-    x = {"a": draw.normal(size=60), "b": draw.normal(3, 5, size=60)}
-    log_life = 2.5 + 0.2 * x["a"] - 0.03 * x["b"]
-    line = Line.fit(x, ("a", "b"), log_life)
-    np.testing.assert_allclose(line.predict(x), log_life, atol=0.01)
-    np.testing.assert_allclose(mean_life([line, line], x), 10 ** line.predict(x))
 
 
 def test_elastic_nets_survive_their_file_and_refuse_a_cell_without_a_life(severson, tmp_path):

@@ -9,17 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from homeostat.audits.case import Case
-from homeostat.audits.given import Configuration, Folder, Splitting, Trial
 from homeostat.audits.inputs import Inputs
 from homeostat.audits.leakage import Contents
 from homeostat.audits.masking import MaskedLoss
 from homeostat.audits.normaliser import Normaliser
 from homeostat.audits.padding import Padding
 from homeostat.audits.provenance import Fitted
-from homeostat.audits.selection import Selection
 from homeostat.audits.start_loss import Prior
 from homeostat.audits.tolerance import Solve
-from homeostat.config import to_plain
 from homeostat.data.splits import PARTS
 from homeostat.engine import checkup
 from homeostat.methods.method import Lesson, Plan
@@ -41,28 +38,24 @@ def case_of(config: Config, run: Run, plan: Plan[View]) -> Case:
     kind = learn.main_kind(config)
     task = learn.make_task(config, kind, lesson)
     tracks = {track.cell: track for part in PARTS for track in view.cells.of(splits.part(part))}
-    scaler, batches = scale.scaler, task.batches
-    trial = Trial(
-        model=task.model, batch=batches.gather, count=batches.count, loss=task.loss, predict=outputs
-    )
-    return Case(
+    scaler = scale.scaler
+    return checkup.case_of_recipe(
         f"battery {kind}",
-        (
-            trial,
+        task,
+        outputs,
+        config=config,
+        run=run,
+        splits=splits,
+        subjects={cell: cell for cell in tracks},
+        values=(
             Inputs(("x", "t")),
             Padding(padded),
-            *checkup.augmentation_of(task),
             MaskedLoss(entry_loss),
             Prior(loss=prior_loss(lesson, scale)),
-            Splitting(splits=splits, subjects={cell: cell for cell in tracks}),
             Contents(lambda cell: content(tracks[cell])),
             Normaliser(name=scaler.names[0], ids=scaler.ids, ids_digest=scaler.ids_digest),
             Fitted(name="scale of time and target", fitted_on="train"),
-            Configuration(to_plain(config)),
             *((solve(config.model),) if kind == LATENT_ODE else ()),
-            Selection(task.select),
-            checkup.put_aside(task, config.fit),
-            Folder(run),
         ),
     )
 

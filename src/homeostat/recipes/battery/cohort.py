@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from homeostat.data.ragged import Array, Ragged, offsets_of
 from homeostat.data.store import Writer
@@ -55,14 +54,7 @@ class Cohort:
             input_names=list(self.input_names),
             **self.meta,
         )
-        for what, number in self.counts.items():
-            writer.count(what, number)
-
-
-def matrix(frame: pl.DataFrame, names: Sequence[str]) -> Array:
-    """(rows, names) as float64, missing values as NaN."""
-    columns = [frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names]
-    return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
+        writer.count_all(self.counts)
 
 
 def check_times(cells: Iterable[str], rows: Ragged, unit: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from homeostat.config import Amount, Bound, Count, check_bounds
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.schedule import ScheduleConfig
 from homeostat.engine.settings import Settings
 from homeostat.errors import ConfigError
-from homeostat.methods.protocol import Choice
+from homeostat.methods.protocol import Choice, Folds
 from homeostat.ode import SOLVERS
 from homeostat.recipes.battery.prepare import Preparation
 from homeostat.recipes.battery.readers.tidy import Columns
@@ -26,9 +27,9 @@ class ModelConfig:
 
     network: str = ""
     """Address of a network of your own in the place of the latent ODE, such as ./my_net.py:Net (docs/battery.md)."""
-    latent_dim: int = 16
+    latent_dim: Count = 16
     """Size of the latent state of a cell."""
-    hidden_dim: int = 32
+    hidden_dim: Count = 32
     """Width of the hidden layers of encoder, vector field and decoder."""
     solver: SolverName = "rk4"
     """How the state is carried from one observation to the next."""
@@ -42,9 +43,7 @@ class ModelConfig:
     """Gradient by solving backwards. Saves memory on long solves only; here it is several times slower."""
 
     def __post_init__(self) -> None:
-        for name in ("latent_dim", "hidden_dim"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
+        check_bounds(self)
         if SOLVERS[self.solver].is_adaptive:
             if self.step_size is not None:
                 raise ConfigError(
@@ -88,21 +87,21 @@ class Config:
     """official: the split of the data; leave-one-out: each cell (or group of cells cycled side by side) is tested in
     turn; folds: grouped k-fold; by-subject: cells are dealt once to train, valid and test. auto: for cycle-life
     official, otherwise leave-one-out up to 12 groups; by-subject where neither applies."""
-    folds: int = 5
+    folds: Folds = 5
     """Folds (protocol folds)."""
     seen_shares: tuple[float, ...] = (0.3, 0.5)
     """forecast: shares of a cell's life after which the rest is forecast."""
-    seeds: int = 4
+    seeds: Count = 4
     """Networks per split, each in its own child run with its own start and draws; their mean is the prediction."""
     yardsticks: bool = True
     """Also train the LSTM with attention and the trees. The simple yard-sticks are always in the table."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Windows in a step."""
-    window_steps: int = 16
+    window_steps: Annotated[int, Bound(at_least=2, why=": one observation has no time")] = 16
     """Observations in a training window."""
-    windows_per_epoch: int = 640
+    windows_per_epoch: Count = 640
     """Windows drawn in an epoch."""
-    noise: float = 0.1
+    noise: Amount = 0.1
     """Noise added to inputs in training, as a share of their spread."""
     split_seed: int = 0
     """Deals the cells (protocols by-subject and folds)."""
@@ -111,19 +110,7 @@ class Config:
     fit: Settings = field(default_factory=lambda: settings(epochs=5))
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "batch_size", "windows_per_epoch"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)} must be at least 1.")
-        if self.folds < 3:
-            raise ConfigError(
-                f"folds {self.folds} must be at least 3: one to test, one to validate, one to train."
-            )
-        if self.window_steps < 2:
-            raise ConfigError(
-                f"window_steps {self.window_steps} must be at least 2: one observation has no time."
-            )
-        if self.noise < 0:
-            raise ConfigError(f"noise {self.noise} must not be negative.")
+        check_bounds(self)
         bad = [share for share in self.seen_shares if not 0 < share < 1]
         if bad or not self.seen_shares:
             raise ConfigError(f"seen_shares {self.seen_shares} must be shares of a life, between 0 and 1.")

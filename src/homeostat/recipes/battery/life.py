@@ -7,7 +7,6 @@ The networks read the same cycles as a series and stand beside it; with 41 train
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import numpy as np
 
@@ -15,17 +14,15 @@ from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.errors import DataError
 from homeostat.evaluate.predictions import Predictions, Split
-from homeostat.methods import fitted
-from homeostat.methods.method import Lesson, Method, Predictor
+from homeostat.methods import linear
+from homeostat.methods.method import Lesson, Method
 from homeostat.methods.yardstick import rule, trees
 from homeostat.recipes.battery import dq, learn, yardsticks
 from homeostat.recipes.battery.config import Config
 from homeostat.recipes.battery.inputs import Cells
-from homeostat.recipes.battery.line import Line, mean_life
 from homeostat.recipes.battery.scaled import LSTM
 from homeostat.recipes.battery.track import Track, whole
 from homeostat.recipes.battery.view import Outputs, View
-from homeostat.run import Run
 
 DISCHARGE_CURVE, VARIANCE, MEAN_LIFE = "discharge-curve", "curve-variance", "mean-life"
 # Chosen by cross-validation on the training cells: moments of one change, and variances of four.
@@ -100,23 +97,16 @@ def methods(config: Config, view: View) -> list[Method[View]]:
 
 
 def elastic_nets(name: str, sets: Sequence[Sequence[str]], *, parts: tuple[Split, ...]) -> Method[View]:
-    """The mean of lines on sets of features, fitted to the log of life; their coefficients are the fitted state."""
-
-    def train(lesson: Lesson[View], run: Run) -> Predictor[View]:
-        with run.active():
-            if not fitted.has(run, "lines"):
-                view, ids = lesson.data, lesson.splits.train
-                features = {each: view.numbers[each][view.rows(ids)] for each in dq.NAMES}
-                lines = [Line.fit(features, names, log_lives(view, ids)) for names in sets]
-                fitted.save(run, "lines", {"lines": [asdict(line) for line in lines]})
-            return load(run)
-
-    def load(run: Run) -> Predictor[View]:
-        lines = [Line(**line) for line in fitted.load(run, "lines")["lines"]]
-        return Predictor(lambda view, ids: mean_life(lines, view.numbers)[view.rows(ids)])
-
-    selected = "elastic-net strengths by cross-validation on train"
-    return Method(name=name, train=train, load=load, parts=parts, is_single=True, selected=selected)
+    """The geometric mean of the lives that lines on sets of features predict."""
+    return linear.elastic_nets(
+        name,
+        sets,
+        features=lambda view: view.numbers,
+        rows=View.rows,
+        targets=log_lives,
+        answer=lambda logs: np.asarray(10**logs),
+        parts=parts,
+    )
 
 
 def log_lives(view: View, ids: Sequence[str]) -> Array:

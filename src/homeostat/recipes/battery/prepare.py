@@ -10,12 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from homeostat.data import ragged, table
+from homeostat.data import disguise, ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
 from homeostat.errors import DataError
 from homeostat.recipes.battery import cohort as cohorts
-from homeostat.recipes.battery import disguise
 from homeostat.recipes.battery.cohort import Cohort
 from homeostat.recipes.battery.readers import lgm50t, nasa, nasa_charge, severson, tidy
 
@@ -62,7 +61,7 @@ def blueprint(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
             files = files or required([], raw, "'Expt 5 - cell A (10degC) - Processed Data.csv'")
             read = partial(lgm50t.read, raw)
         case _:
-            files, code = tidy.raw_files(raw), [tidy]
+            files, code = table.table_files(raw), [tidy]
             parameters = asdict(options.columns) | ({} if needs_target else {"needs_target": False})
             read = partial(tidy.read, raw, options.columns, needs_target=needs_target)
     return Blueprint(
@@ -82,7 +81,7 @@ def detect(raw: Path) -> Source:
         return "severson"
     if raw.is_dir() and lgm50t.raw_files(raw):
         return "lgm50t"
-    if tidy.raw_files(raw):
+    if table.table_files(raw):
         return "tidy"
     raise DataError(
         f"No battery data in {raw}. Expected {nasa.SUMMARY} (nasa); {severson.CELLS} and {severson.CURVES} (severson); "
@@ -100,7 +99,14 @@ def required(files: list[Path], folder: Path, *names: str) -> list[Path]:
 
 def uncover(cohort: Cohort, *, keep: bool) -> Cohort:
     """Leave out the inputs that are the target in disguise, and count each."""
-    flagged = disguise.flags(cohort)
+    flagged = disguise.flags(
+        dict(zip(cohort.input_names, cohort.inputs.T, strict=True)),
+        cohort.target,
+        cohort.time,
+        cohort.steps,
+        target_name=cohort.target_name,
+        unit="cells",
+    )
     if not flagged:
         return cohort
     verb = "flagged" if keep else "left out"

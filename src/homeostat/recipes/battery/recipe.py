@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 from homeostat.audits.case import Case
-from homeostat.data.blueprint import Blueprint
 from homeostat.data.store import Store
 from homeostat.evaluate.predictions import Predictions
 from homeostat.files import read_json
 from homeostat.methods import crossfit
 from homeostat.methods.method import Method, Plan, Table
 from homeostat.methods.protocol import Protocol, Roster, Wish, choose
+from homeostat.methods.scores import of_run
 from homeostat.recipes.battery import forecast, health, life, prepare
 from homeostat.recipes.battery.case import case_of
 from homeostat.recipes.battery.config import PRESETS, Config
 from homeostat.recipes.battery.inputs import REST, published
-from homeostat.recipes.battery.scores import scores
 from homeostat.recipes.battery.simulate import simulate
 from homeostat.recipes.battery.view import View, table
 from homeostat.recipes.recipe import Recipe
@@ -41,16 +40,6 @@ AIMS = {
     "forecast": Aim(forecast.read, forecast.methods, table),
     LIVES: Aim(life.read, life.methods, life.table),
 }
-
-
-def blueprint(config: Config, raw: Path) -> Blueprint:
-    """The store of cells to learn from."""
-    return prepare.blueprint(raw, config.data)
-
-
-def new_blueprint(config: Config, raw: Path) -> Blueprint:
-    """The store of cells to be predicted, whose targets may be missing."""
-    return prepare.blueprint(raw, config.data, needs_target=False)
 
 
 def plan(config: Config, run: Run, store: Store) -> Plan[View]:
@@ -127,11 +116,11 @@ recipe = Recipe(
     name="battery",
     summary="Ageing of batteries: health of unseen cells, forecasts of it, and cycle life.",
     config=Config,
-    blueprint=blueprint,
-    new_blueprint=new_blueprint,
+    blueprint=lambda config, raw: prepare.blueprint(raw, config.data),
+    new_blueprint=lambda config, raw: prepare.blueprint(raw, config.data, needs_target=False),
     plan=plan,
     predict=predict,
-    scores=scores,
+    scores=partial(of_run, per_subject=True),
     simulate=simulate,
     case=case,
     presets=PRESETS,

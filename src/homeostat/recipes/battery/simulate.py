@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
+from homeostat.data.simulation import rk4
 from homeostat.data.splits import lot
 
 GAS_CONSTANT = 8.314
@@ -80,24 +82,17 @@ def vector_field(state: Array, temperature_k: Array | float, pace: Array | float
 
 def solve(cell: Cell, *, longest_step: float = 1.0) -> Array:
     """(time, 2): the state at the cell's own times until the end of the test, by steps of at most a day."""
+    field = partial(vector_field, temperature_k=cell.temperature_k, pace=cell.pace)
     state = np.zeros(2)
     states = [state]
     for gap in np.diff(cell.days):
         count = max(1, int(np.ceil(gap / longest_step)))
         for _ in range(count):
-            state = rk4(state, gap / count, cell)
+            state = rk4(field, state, gap / count)
         if 1 - state.sum() < END_OF_TEST:
             break
         states.append(state)
     return np.stack(states)
-
-
-def rk4(state: Array, step: float, cell: Cell) -> Array:
-    k1 = vector_field(state, cell.temperature_k, cell.pace)
-    k2 = vector_field(state + step / 2 * k1, cell.temperature_k, cell.pace)
-    k3 = vector_field(state + step / 2 * k2, cell.temperature_k, cell.pace)
-    k4 = vector_field(state + step * k3, cell.temperature_k, cell.pace)
-    return np.asarray(state + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
 
 
 def measure(cell: Cell, state: Array, seed: int) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from homeostat.data.ragged import Array
+from homeostat.data.splits import rows_of
 from homeostat.evaluate.predictions import Predictions, Split
 from homeostat.recipes.battery.inputs import Cells
 from homeostat.recipes.battery.track import Track
@@ -43,8 +44,7 @@ class View:
 
     def rows(self, ids: Sequence[str]) -> Array:
         """The places of some cells."""
-        place = {cell: row for row, cell in enumerate(self.cells.cells)}
-        return np.array([place[cell] for cell in ids])
+        return rows_of(self.cells.cells, ids)
 
     def shown(self, ids: Sequence[str]) -> list[list[Track]]:
         """For each column, what is shown of these cells."""

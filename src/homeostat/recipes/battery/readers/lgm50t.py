@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from homeostat.data.table import load
+from homeostat.data.table import load, matrix
 from homeostat.errors import DataError
-from homeostat.recipes.battery.cohort import Cohort, matrix
+from homeostat.recipes.battery.cohort import Cohort
 
 FILE = re.compile(r"Expt (?P<expt>\d+) - cell (?P<cell>\w+) \((?P<celsius>-?\d+)degC\) - Processed Data\.csv")
 HEADER = re.compile(r"(?P<quantity>[^\[]+?)\s*(?:\[(?P<unit>[^\]]+)\])?")

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
-from homeostat.data.table import Column, read_table
-from homeostat.recipes.battery.cohort import Cohort, matrix
+from homeostat.data.table import Column, matrix, read_table
+from homeostat.recipes.battery.cohort import Cohort
 from homeostat.recipes.battery.readers import nasa_charge
 
 SUMMARY = "cycle_summary.parquet"

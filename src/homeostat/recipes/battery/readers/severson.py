@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from homeostat.data.table import Column, Table, load, read_table
+from homeostat.data.table import Column, Table, load, matrix, read_table
 from homeostat.errors import DataError
-from homeostat.recipes.battery.cohort import Cohort, matrix
+from homeostat.recipes.battery.cohort import Cohort
 
 CELLS = "cells.parquet"
 CAPACITY = "qd_per_cycle.parquet"

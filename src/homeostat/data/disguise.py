@@ -1,64 +1,75 @@
 """Finds inputs that are the target under another name, such as the duration of a complete discharge.
 
-Rank agreement alone cannot tell: time itself orders a cell's fade as well as capacity does. A disguise also
+Rank agreement alone cannot tell: time itself orders a battery's fade as well as its capacity does. A disguise also
 follows the target's small ups and downs, so what is left after interpolating between the neighbours in time
 must agree as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from homeostat.data.ragged import Array
-from homeostat.recipes.battery.cohort import Cohort
 
-# On B0005 to B0007 the duration of the complete discharge reaches 0.997 and 0.37 to 0.49, the time under load
-# 0.999 and 0.47 to 0.99; time, cycle number and resistances stay below 0.994.
+# On NASA's cells B0005 to B0007 the duration of the complete discharge reaches 0.997 and 0.37 to 0.49, the time under
+# load 0.999 and 0.47 to 0.99; time, cycle number and resistances stay below 0.994.
 LEVELS = 0.995
 RIPPLES = 0.35
 # Independent ripples of n steps agree by 1 / sqrt(n) at random; three times that is no accident.
 CHANCE = 3.0
 FEWEST_STEPS = 10
-SHARE_OF_CELLS = 0.25
+SHARE_OF_SUBJECTS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """An input that is the target in disguise in `cells` of the `estimable` cells."""
+    """An input that is the target in disguise in `subjects` of the `estimable` ones."""
 
     name: str
     target: str
-    cells: int
+    unit: str
+    """The word for subjects, such as cells."""
+    subjects: int
     estimable: int
     rank_correlation: float
 
     def __str__(self) -> str:
         return (
-            f"Input {self.name} orders the steps of {self.cells} of {self.estimable} cells as {self.target} does, "
-            f"ups and downs included (|Spearman| {self.rank_correlation:.4f}): it is the target in disguise, "
-            "known only when the target is."
+            f"Input {self.name} orders the steps of {self.subjects} of {self.estimable} {self.unit} as "
+            f"{self.target} does, ups and downs included (|Spearman| {self.rank_correlation:.4f}): it is the target "
+            "in disguise, known only when the target is."
         )
 
 
-def flags(cohort: Cohort) -> tuple[Flag, ...]:
-    """One flag per input that gives the target away in a quarter of the cells or more."""
+def flags(
+    columns: Mapping[str, Array],
+    target: Array,
+    time: Array,
+    lengths: Array,
+    *,
+    target_name: str,
+    unit: str = "subjects",
+) -> tuple[Flag, ...]:
+    """One flag per input that gives the target away in a quarter of the subjects or more.
+
+    Inputs, target and time are (N,): the steps of one subject after those of another, `lengths` of them each.
+    """
     flagged = []
-    ends = np.cumsum(cohort.steps)
-    spans = [slice(end - steps, end) for end, steps in zip(ends, cohort.steps, strict=True)]
-    for column, name in enumerate(cohort.input_names):
-        judged = [
-            judge(cohort.inputs[span, column], cohort.target[span], cohort.time[span]) for span in spans
-        ]
+    spans = [slice(end - steps, end) for end, steps in zip(np.cumsum(lengths), lengths, strict=True)]
+    for name, values in columns.items():
+        judged = [judge(values[span], target[span], time[span]) for span in spans]
         estimable = [value for value in judged if value is not None]
         disguised = [value for value in estimable if value > LEVELS]
-        if disguised and len(disguised) >= SHARE_OF_CELLS * len(estimable):
+        if disguised and len(disguised) >= SHARE_OF_SUBJECTS * len(estimable):
             flagged.append(
                 Flag(
                     name=name,
-                    target=cohort.target_name,
-                    cells=len(disguised),
+                    target=target_name,
+                    unit=unit,
+                    subjects=len(disguised),
                     estimable=len(estimable),
                     rank_correlation=float(np.median(disguised)),
                 )

@@ -1,32 +1,33 @@
 """Laws of the check for disguises: what equals the target is flagged, what merely ages beside it is not."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from homeostat.recipes.battery import disguise
-from homeostat.recipes.battery.cohort import Cohort
-from homeostat.recipes.battery.disguise import flags, ripple, spearman
+from homeostat.data import disguise
+from homeostat.data.disguise import ripple, spearman
 from homeostat.recipes.battery.readers import nasa
 
 
-def cohort_of(names: tuple[str, ...], columns, target, steps, time) -> Cohort:
-    return Cohort(
-        source="test",
-        cells=tuple(f"c{number}" for number in range(len(steps))),
-        steps=np.array(steps),
-        time=time,
-        time_unit="days",
-        target=target,
-        target_name="soh",
-        inputs=np.stack(columns, axis=1),
-        input_names=names,
+@dataclass(frozen=True)
+class Series:
+    columns: dict[str, np.ndarray]
+    health: np.ndarray
+    time: np.ndarray
+    steps: list[int]
+
+
+def flags(series: Series, unit: str = "cells"):
+    return disguise.flags(
+        series.columns, series.health, series.time, np.array(series.steps), target_name="soh", unit=unit
     )
 
 
 @pytest.fixture
-def fading() -> Cohort:
+def fading() -> Series:
     """Six cells that fade with noise; irregular times; resistance and throughput age along."""
     draw = np.random.default_rng(0)
     time = np.concatenate([np.cumsum(draw.gamma(2, 1, 30)) for _ in range(6)])
@@ -39,7 +40,7 @@ def fading() -> Cohort:
         "resistance_ohm": 0.02 + 1e-4 * time + draw.normal(0, 2e-4, len(time)),
         "constant": np.ones(len(time)),
     }
-    return cohort_of(tuple(columns), list(columns.values()), health, [30] * 6, time)
+    return Series(columns, health, time, [30] * 6)
 
 
 def test_disguises_are_flagged_and_honest_inputs_are_not(fading):
@@ -52,14 +53,14 @@ def test_disguises_are_flagged_and_honest_inputs_are_not(fading):
 
 
 def test_a_disguise_with_gaps_is_still_flagged(fading):
-    fading.inputs[::4, 1] = np.nan
-    fading.target[::7] = np.nan
+    fading.columns["used_ah"][::4] = np.nan
+    fading.health[::7] = np.nan
     assert "used_ah" in [flag.name for flag in flags(fading)]
 
 
 def test_few_steps_prove_nothing(fading):
-    short = cohort_of(fading.input_names, fading.inputs.T[:, :9], fading.target[:9], [9], fading.time[:9])
-    assert flags(short) == ()
+    first = {name: values[:9] for name, values in fading.columns.items()}
+    assert flags(Series(first, fading.health[:9], fading.time[:9], [9])) == ()
 
 
 def test_ripples_of_a_line_are_zero_at_any_times():
@@ -78,8 +79,8 @@ def test_the_duration_of_a_complete_discharge_is_flagged_on_real_cells(shared_da
     frame = pl.read_parquet(shared_data / "battery" / "nasa" / nasa.SUMMARY)
     frame = frame.filter(pl.col("battery_id").is_in(["B0005", "B0006", "B0007"]))
     names = ("cycle", "days", "re_ohm_nearest", "rct_ohm_nearest", "duration_s", "load_end_s")
-    columns = [frame[name].cast(pl.Float64).to_numpy() for name in names]
+    columns = {name: frame[name].cast(pl.Float64).to_numpy() for name in names}
     health = frame["capacity_ah"].to_numpy() / 2
-    flagged = flags(cohort_of(names, columns, health, [168] * 3, frame["days"].to_numpy()))
+    flagged = flags(Series(columns, health, frame["days"].to_numpy(), [168] * 3))
     assert [flag.name for flag in flagged] == ["duration_s", "load_end_s"]
     assert disguise.LEVELS < flagged[0].rank_correlation < flagged[1].rank_correlation
