@@ -101,6 +101,17 @@ def test_trajectories_have_their_own_scores(cells, tmp_path):
     assert metrics["time_unit"] == "days"
 
 
+def test_curves_are_judged_and_compared_subject_by_subject_where_that_is_asked_for(cells, tmp_path):
+    per_subject = replace(FAST, per_subject=True)
+    paths = files(tmp_path, cells(8, model="ode"), cells(8, off=0.05, model="linear fade"))
+    metrics = summary.summarise(paths, settings=per_subject)
+    assert metrics["headline"]["name"] == "rmse per subject"
+    assert [comparison["score"] for comparison in metrics["comparisons"]] == ["rmse per subject"]
+    (tmp_path / "alone").mkdir()
+    alone = files(tmp_path / "alone", cells(1, model="ode"), cells(1, off=0.05, model="linear fade"))
+    assert summary.summarise(alone, settings=per_subject)["comparisons"] == []
+
+
 def test_multilabel(tmp_path):
     random = np.random.default_rng(0)
     truth = (random.random((300, 3)) < [0.4, 0.3, 0.01]).astype(float)

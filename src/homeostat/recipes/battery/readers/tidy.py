@@ -41,7 +41,8 @@ def read(path: Path, columns: Columns, *, needs_target: bool = True) -> Cohort:
     needed = [("cell", columns.cell), ("time", columns.time)]
     needed += [("target", columns.target)] * has_target + [("features", name) for name in columns.features]
     check_named(raw, needed, file.name)
-    features, left_out = columns.features, dict[str, int]()
+    features = columns.features
+    left_out: dict[str, int] = {}
     if not features:
         features, left_out = numeric(raw, (columns.cell, columns.time, columns.target), file.name)
     if columns.target in features:
