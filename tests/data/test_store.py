@@ -226,7 +226,7 @@ def test_names_of_arrays_are_checked(tmp_path, raw):
 
 
 def test_missing_raw_files_and_stores_say_what_to_do(tmp_path, raw):
-    with pytest.raises(DataError, match=r"gone\.txt cannot be read: No such file or directory\. .* --data"):
+    with pytest.raises(DataError, match=r"There is no file .*gone\.txt\. .* --data"):
         prepare(tmp_path / "stores", [*raw, tmp_path / "gone.txt"])
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="Stores cannot be written to .*file.* --stores"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
+from homeostat.data import border
 from homeostat.errors import DataError
 
 # Raise it by one when the files of a store change their meaning; older stores are then built again.
@@ -100,6 +101,7 @@ def digest_files(paths: Sequence[Path]) -> dict[str, str]:
         return {}
     absolute = [os.path.abspath(path) for path in paths]
     common = os.path.commonpath([os.path.dirname(path) for path in absolute])
+    border.inside(Path(common), map(Path, absolute))
     # The common folder may be the root, which ends in a separator already.
     start = len(common.rstrip(os.sep)) + 1
     return {path[start:].replace(os.sep, "/"): digest_file(path) for path in sorted(absolute)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from homeostat.data.arrays import read_npz
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError
 
@@ -40,7 +40,7 @@ def read(path: Path, *, axes: int, targets: int = 1) -> Images:
     if len(files) != 1:
         listed = ", ".join(file.name for file in files)
         raise DataError(f"{path} holds {len(files)} .npz files ({listed}). Name the one to read with --data.")
-    file, arrays = files[0].name, load(files[0])
+    file, arrays = files[0].name, read_npz(files[0])
     names = [name for name in PARTS if f"{name}_images" in arrays]
     if not names:
         raise DataError(
@@ -55,14 +55,6 @@ def read(path: Path, *, axes: int, targets: int = 1) -> Images:
         parts=tuple(PARTS[name] for name, size in sizes.items() for _ in range(size)),
         counts={} if "test" in names else {f"part that is not in {file}: test": 1},
     )
-
-
-def load(file: Path) -> dict[str, Array]:
-    try:
-        with np.load(file, allow_pickle=False) as opened:
-            return {name: opened[name] for name in opened.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file} cannot be read as .npz ({error}). Download it again.") from error
 
 
 def checked(images: Array, file: str, axes: int) -> Array:

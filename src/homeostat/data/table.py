@@ -1,7 +1,8 @@
-"""Read declared columns of a tidy file; drop and count the rows that cannot be used."""
+"""Read declared columns of a tidy file; drop and count the rows that cannot be used, and stop if they are many."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,16 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from homeostat.data.frame import load
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError, did_you_mean
 
-FORMATS = (".csv", ".tsv", ".parquet")
+# One odd value in twenty is no slip of a hand: the column has another meaning, another unit or another format.
+MOST_UNREADABLE = 0.05
+# Arrays of the stores are float32 where they are measured values.
+LARGEST = 3.4e38
+# How spreadsheets and databases write that nothing was measured.
+MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "missing", "-", ".", "?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +46,12 @@ def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = No
 
     `suffix` tells the format of a file whose name does not, such as comma-separated values in a .txt.
     """
-    frame = load(path, suffix=suffix)
+    raw = load(path, suffix=suffix)
     for column in columns:
-        if column.name not in frame.columns:
-            raise DataError(
-                f"{path} has no column {column.name!r}.{did_you_mean(column.name, frame.columns)}"
-            )
-    frame = frame.select(_typed(column) for column in columns).with_row_index("row", offset=1)
+        if column.name not in raw.columns:
+            raise DataError(f"{path} has no column {column.name!r}.{did_you_mean(column.name, raw.columns)}")
+    typed = [_typed(raw[column.name], column, path) for column in columns]
+    frame = pl.DataFrame(typed).with_row_index("row", offset=1)
     counts: dict[str, int] = {}
     keep = pl.repeat(True, len(frame), eager=True)
     for column in columns:
@@ -61,44 +67,12 @@ def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = No
         counts[f"{plural} of {path.name} without a {what} in {column.name!r} ({where}), {fate}"] = number
         if column.required:
             keep &= ~missing
-    return Table(frame=frame.filter(keep), counts=counts)
-
-
-def load(path: Path, *, suffix: str | None = None) -> pl.DataFrame:
-    """Read the whole file; text files as text, so that nothing is guessed."""
-    suffix = suffix or path.suffix
-    if suffix not in FORMATS:
-        raise DataError(f"{path} is not one of {', '.join(FORMATS)}. Convert it to one of these.")
-    try:
-        if suffix == ".parquet":
-            return pl.read_parquet(path)
-        separator = "\t" if suffix == ".tsv" else ","
-        # As text: a guess from the first rows turns "007" into 7 and an empty column into nothing.
-        return pl.read_csv(path, separator=separator, infer_schema=False)
-    except FileNotFoundError as error:
-        raise DataError(f"There is no file {path}. Check the path given by --data.") from error
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
+    if not keep.any():
+        reasons = f" ({'; '.join(f'{number:,} {what}' for what, number in counts.items())})" if counts else ""
         raise DataError(
-            f"{path} cannot be read as {suffix[1:]} ({reason}). Check or export it again."
-        ) from error
-
-
-def table_files(path: Path) -> list[Path]:
-    """The file itself, or the tables of a folder."""
-    if path.is_file():
-        return [path]
-    return sorted(file for file in path.glob("*") if file.suffix in FORMATS)
-
-
-def only_table(path: Path) -> Path:
-    """The file itself, or the one table of a folder."""
-    files = table_files(path)
-    if len(files) != 1:
-        raise DataError(
-            f"{path} holds {len(files)} tables ({', '.join(FORMATS)}). Name the one to read with --data."
+            f"{path} holds no usable row{reasons}. Check that it is the right file, or export it again."
         )
-    return files[0]
+    return Table(frame=frame.filter(keep), counts=counts)
 
 
 def check_named(frame: pl.DataFrame, named: Iterable[tuple[str, str]], file: str) -> None:
@@ -125,11 +99,72 @@ def matrix(frame: pl.DataFrame, names: Sequence[str]) -> Array:
     return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
 
 
-def _typed(column: Column) -> pl.Expr:
-    value = pl.col(column.name)
+def _typed(raw: pl.Series, column: Column, path: Path) -> pl.Series:
+    """The values of one column as text or as finite numbers, null where there are none."""
+    if raw.dtype.is_nested() or raw.dtype in (pl.Binary, pl.Object):
+        raise DataError(
+            f"Column {column.name!r} of {path} holds {raw.dtype} values; expected one {column.kind} in a cell. "
+            "Write one value per row."
+        )
     if column.kind == "text":
-        text = value.cast(pl.String).str.strip_chars()
-        return pl.when(text != "").then(text).alias(column.name)
+        return _text(raw, column, path)
+    if raw.dtype.is_temporal():
+        raise DataError(
+            f"Column {column.name!r} of {path} holds {raw.dtype} values; expected numbers. Write hours or another "
+            "number instead."
+        )
+    values = raw.str.strip_chars() if raw.dtype == pl.String else raw
     # Not strict: a cell such as "n/a" is missing, and is counted, not a crash at row 40,000.
-    number = value.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number).alias(column.name)
+    number = values.cast(pl.Float64, strict=False)
+    number = _where(number.is_finite() & (number.abs() <= LARGEST), number)
+    _check_readable(values, number, column, path)
+    return number
+
+
+def _text(raw: pl.Series, column: Column, path: Path) -> pl.Series:
+    if raw.dtype.is_float():
+        # A column of whole numbers becomes one of reals as soon as one is missing; 7.0 is the name 7.
+        whole = raw.fill_nan(None)
+        if whole.drop_nulls().round().equals(whole.drop_nulls()):
+            raw = whole.cast(pl.Int64, strict=False)
+        else:
+            raise DataError(
+                f"Column {column.name!r} of {path} holds real numbers such as {whole.drop_nulls()[0]}; expected names. "
+                "Name the right column, or write the names as text."
+            )
+    text = raw.cast(pl.String).str.strip_chars()
+    return _where(text != "", text)
+
+
+def _where(mask: pl.Series, values: pl.Series) -> pl.Series:
+    """The values where the mask holds, null elsewhere."""
+    return pl.select(pl.when(mask).then(values).alias(values.name)).to_series()
+
+
+def _check_readable(values: pl.Series, number: pl.Series, column: Column, path: Path) -> None:
+    """Stop where much of what was written is no number; empty cells are missing, and that is no fault."""
+    written = values.is_not_null() & ~values.is_nan() if values.dtype.is_float() else values.is_not_null()
+    if values.dtype == pl.String:
+        written &= ~values.str.to_lowercase().is_in(MISSING_WORDS)
+    odd = written & number.is_null()
+    share = int(odd.sum()) / max(int(written.sum()), 1)
+    if share <= MOST_UNREADABLE or int(odd.sum()) < 2:
+        return
+    row = int(odd.arg_true()[0])
+    example = str(values[row])
+    raise DataError(
+        f"{share:.0%} of the values in column {column.name!r} of {path} are no numbers, such as {example!r} in row "
+        f"{row + 1:,}.{_cause(example)} Check the column, or export the file again."
+    )
+
+
+def _cause(example: str) -> str:
+    if re.fullmatch(r"[-+]?\d+,\d+", example):
+        return " They have a decimal comma; write a point."
+    if re.fullmatch(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", example):
+        return " They look like dates."
+    if re.fullmatch(r"[<>]=?\s*[\d.]+", example):
+        return " They are limits of a measurement."
+    if re.match(r"[-+]?\d[\d.]*\s*[A-Za-z%/]", example):
+        return " They have a unit; write the number alone."
+    return ""

@@ -9,6 +9,8 @@ import nibabel
 import numpy as np
 from scipy import ndimage
 
+from homeostat.data import border
+from homeostat.data.arrays import read_npy
 from homeostat.data.ragged import Array
 from homeostat.errors import DataError
 
@@ -24,7 +26,7 @@ def volume_files(folder: Path) -> list[Path]:
 
 def read_stack(folder: Path, names: Sequence[str], *, sides: Sequence[int], window: Sequence[float]) -> Array:
     """(N, D, H, W) of the named files; without sides they must have one size as they are."""
-    volumes = [read_volume(folder / name, window) for name in names]
+    volumes = [read_volume(border.named(folder, name), window) for name in names]
     size = tuple(sides) or volumes[0].shape
     for volume, name in zip(volumes, names, strict=True):
         if volume.ndim != 3 or len(size) != 3:
@@ -39,8 +41,6 @@ def read_stack(folder: Path, names: Sequence[str], *, sides: Sequence[int], wind
 
 def read_volume(file: Path, window: Sequence[float] = ()) -> Array:
     """One volume as whole numbers from 0 to 65,535; `window` is the lowest and highest value that is told apart."""
-    if not file.exists():
-        raise DataError(f"There is no file {file}, which the table names.")
     volume = read_array(file)
     if window:
         return windowed(volume, window)
@@ -54,10 +54,10 @@ def read_volume(file: Path, window: Sequence[float] = ()) -> Array:
 
 def read_array(file: Path) -> Array:
     """The array of a .npy or NIfTI file as it is."""
+    if file.suffix == ".npy":
+        return read_npy(file)
+    border.regular(file)
     try:
-        if file.suffix == ".npy":
-            held: Array = np.load(file, allow_pickle=False)
-            return held
         return np.asarray(nibabel.nifti1.Nifti1Image.from_filename(file).dataobj)
     except (OSError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
         raise DataError(f"{file} cannot be read ({error}). Export it again.") from error

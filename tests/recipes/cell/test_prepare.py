@@ -60,7 +60,7 @@ def test_a_stack_that_is_no_stack_is_named(stack, sentence, tmp_path):
 
 def test_pickled_stacks_are_refused(tmp_path):
     np.save(tmp_path / "x_in.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="expected numbers or text"):
         flim.load(tmp_path / "x_in.npy", 16)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -54,7 +55,7 @@ def new_stays(folder, path, group="b"):
     """A folder of stays alone, without outcomes."""
     path.mkdir()
     for record in (folder / f"set-{group}").iterdir():
-        (path / record.name).symlink_to(record)
+        shutil.copy(record, path)
     return path
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from homeostat.data import disguise, ragged, table
+from homeostat.data import arrays, disguise, frame, ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
 from homeostat.errors import DataError
@@ -54,20 +54,20 @@ def blueprint(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
         case "severson":
             parameters["rated_ah"] = options.rated_ah or 1.1
             names = (severson.CELLS, severson.CAPACITY, severson.CURVES)
-            files, code = required(severson.raw_files(raw), raw, *names), [severson]
+            files, code = required(severson.raw_files(raw), raw, *names), [severson, arrays]
             read = partial(severson.read, raw, **parameters)
         case "lgm50t":
             files, code = lgm50t.raw_files(raw), [lgm50t]
             files = files or required([], raw, "'Expt 5 - cell A (10degC) - Processed Data.csv'")
             read = partial(lgm50t.read, raw)
         case _:
-            files, code = table.table_files(raw), [tidy]
+            files, code = frame.table_files(raw), [tidy]
             parameters = asdict(options.columns) | ({} if needs_target else {"needs_target": False})
             read = partial(tidy.read, raw, options.columns, needs_target=needs_target)
     return Blueprint(
         name=f"battery-{source}",
         raw=files,
-        code=[*code, cohorts, disguise, uncover, table, ragged],
+        code=[*code, cohorts, disguise, uncover, frame, table, ragged],
         parameters=parameters | {"keep_disguised": options.keep_disguised},
         write=lambda writer: uncover(read(), keep=options.keep_disguised).write(writer),
     )
@@ -81,7 +81,7 @@ def detect(raw: Path) -> Source:
         return "severson"
     if raw.is_dir() and lgm50t.raw_files(raw):
         return "lgm50t"
-    if table.table_files(raw):
+    if frame.table_files(raw):
         return "tidy"
     raise DataError(
         f"No battery data in {raw}. Expected {nasa.SUMMARY} (nasa); {severson.CELLS} and {severson.CURVES} (severson); "

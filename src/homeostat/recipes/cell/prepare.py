@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from homeostat.config import Count, check_bounds
+from homeostat.data import arrays, frame, ragged, table, volume
 from homeostat.data import medmnist as npz
-from homeostat.data import ragged, table, volume
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
 from homeostat.errors import DataError
@@ -37,7 +37,7 @@ class Preparation:
 def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # frozen
     """Describe the store of the format that is asked for, or of the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
-    shared: list[Code] = [volumes, volume, ragged]
+    shared: list[Code] = [volumes, volume, arrays, ragged]
     match source:
         case "flim":
             parameters: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
@@ -45,7 +45,7 @@ def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # 
             return Blueprint(
                 name=f"cell-{source}",
                 raw=files,
-                code=[flim, table, *shared],
+                code=[flim, frame, table, *shared],
                 parameters=parameters,
                 write=lambda writer: flim.read(raw, **parameters).write(writer),
             )
@@ -61,7 +61,7 @@ def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # 
             return Blueprint(
                 name="cell-tidy",
                 raw=tidy.raw_files(raw),
-                code=[tidy, table, *shared],
+                code=[tidy, frame, table, *shared],
                 parameters=asdict(options.columns),
                 write=lambda writer: tidy.read(raw, options.columns).write(writer),
             )

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from homeostat.data.table import FORMATS, Column, only_table, read_table, table_files
+from homeostat.data.frame import FORMATS, only_table, table_files
+from homeostat.data.table import Column, read_table
 from homeostat.data.volume import read_stack, volume_files
 from homeostat.recipes.cell.volumes import NO_GROUP, Volumes, encoded
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from homeostat.data import ragged, table
+from homeostat.data import frame, ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.errors import DataError
 from homeostat.recipes.icu import challenge, stays, tidy, variables
@@ -37,19 +37,19 @@ def blueprint(raw: Path, options: Preparation) -> Blueprint:
         return Blueprint(
             name="icu-challenge",
             raw=layout.raw,
-            code=[challenge, stays, variables, table, ragged],
+            code=[challenge, stays, variables, frame, table, ragged],
             parameters={"impossible": options.impossible},
             write=lambda writer: challenge.read(layout).write(writer, SERIES, options.impossible),
         )
-    if options.source == "challenge" or not table.table_files(raw):
+    if options.source == "challenge" or not frame.table_files(raw):
         raise DataError(
             f"No intensive-care data in {raw}. Expected stays such as set-a/132539.txt (challenge), or a .csv, .tsv or "
             ".parquet table with a row per observation (tidy)."
         )
     return Blueprint(
         name="icu-tidy",
-        raw=table.table_files(raw),
-        code=[tidy, stays, variables, table, ragged],
+        raw=frame.table_files(raw),
+        code=[tidy, stays, variables, frame, table, ragged],
         parameters={"impossible": options.impossible, **asdict(options.columns)},
         write=lambda writer: tidy.read(raw, options.columns).write(writer, SERIES, options.impossible),
     )

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from homeostat.data.frame import FORMATS, load, table_files
 from homeostat.data.ragged import Array
-from homeostat.data.table import FORMATS, Column, load, read_table, table_files
+from homeostat.data.table import Column, read_table
 from homeostat.errors import DataError
 from homeostat.recipes.icu.stays import Observations, Stays, check_static
 from homeostat.recipes.icu.variables import MISSING, SERIES, STATIC

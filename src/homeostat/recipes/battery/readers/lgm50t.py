@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from homeostat.data.table import load, matrix
+from homeostat.data.frame import load
+from homeostat.data.table import matrix
 from homeostat.errors import DataError
 from homeostat.recipes.battery.cohort import Cohort
 

@@ -127,8 +127,12 @@ def early_curves(path: Path, frame: pl.DataFrame, *, early_s: float, grid_s: flo
     place = {
         (cell, cycle): row for row, (cell, cycle) in enumerate(frame.select("battery_id", "cycle").rows())
     }
-    curves = pl.read_parquet(path).sort("battery_id", "cycle_idx", "Time")
     names = ("Time", "Voltage_measured", "Temperature_measured", "Current_measured")
+    declared = [
+        Column(name="battery_id", kind="text"),
+        *(Column(name=name) for name in ("cycle_idx", *names)),
+    ]
+    curves = read_table(path, declared).frame.sort("battery_id", "cycle_idx", "Time")
     values = matrix(curves, names)
     starts = np.flatnonzero(
         curves.select(pl.struct("battery_id", "cycle_idx").rle_id().diff().fill_null(1))

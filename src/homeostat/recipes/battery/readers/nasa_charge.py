@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.data.ragged import Array
+from homeostat.data.table import Column, read_table
 
 FILE = "charge_curves.parquet"
 
@@ -30,8 +31,11 @@ def durations(path: Path, frame: pl.DataFrame) -> Array:
     out = np.full(len(frame), np.nan)
     if not path.is_file():
         return out
+    names = ("charge_idx", "charge_time", "current", "voltage")
+    declared = [Column(name="battery_id", kind="text"), *(Column(name=name) for name in names)]
     constant = (
-        pl.scan_parquet(path)
+        read_table(path, declared)
+        .frame.lazy()
         .filter(pl.col("current") > CONSTANT_A)
         .group_by("battery_id", "charge_idx")
         .agg(

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from homeostat.data.table import Column, Table, load, matrix, read_table
+from homeostat.data.arrays import read_npz
+from homeostat.data.frame import load
+from homeostat.data.table import Column, Table, matrix, read_table
 from homeostat.errors import DataError
 from homeostat.recipes.battery.cohort import Cohort
 
@@ -90,13 +92,20 @@ def read_cells(path: Path) -> Table:
 
 def curves(path: Path, names: tuple[str, ...], highest_ah: float) -> tuple[np.ndarray, np.ndarray, int]:
     """Q(V) of the named cells, impossible cycles as NaN, and how many these are."""
-    with np.load(path, allow_pickle=False) as archive:
-        held = {str(name): number for number, name in enumerate(archive["cell"])}
-        absent = [name for name in names if name not in held]
-        if absent:
-            raise DataError(f"{path.name} has no curves of cell {absent[0]}, which {CELLS} lists.")
-        q = archive["q_ah"][[held[name] for name in names]].astype(np.float32)
-        cycles = archive["cycle"]
+    archive = read_npz(path)
+    shapes = {name: archive[name].shape for name in ("cell", "q_ah", "cycle") if name in archive}
+    if [len(shape) for shape in shapes.values()] != [1, 3, 1] or shapes["q_ah"][:2] != shapes[
+        "cell"
+    ] + shapes["cycle"]:
+        raise DataError(
+            f"{path} holds arrays of shapes {shapes}; expected cell (C,), q_ah (C, cycles, voltages), cycle (cycles,)."
+        )
+    held = {str(name): number for number, name in enumerate(archive["cell"])}
+    absent = [name for name in names if name not in held]
+    if absent:
+        raise DataError(f"{path.name} has no curves of cell {absent[0]}, which {CELLS} lists.")
+    q = archive["q_ah"][[held[name] for name in names]].astype(np.float32)
+    cycles = archive["cycle"]
     # Small negative values are the offset of the current sensor; larger ones are jumps of the counter.
     broken = ((q > highest_ah) | (q < -0.1 * highest_ah) | ~np.isfinite(q)).any(axis=2)
     q[broken] = np.nan

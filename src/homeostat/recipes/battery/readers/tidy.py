@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from homeostat.data.frame import load, only_table
 from homeostat.data.ragged import Ragged, offsets_of
-from homeostat.data.table import Column, check_named, load, matrix, numeric, only_table, read_table
+from homeostat.data.table import Column, check_named, matrix, numeric, read_table
 from homeostat.errors import DataError
 from homeostat.recipes.battery.cohort import Cohort, check_times
 
