@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from homeostat.cli import main
 from homeostat.engine import checkpoint
 from homeostat.engine.state import differences
 from homeostat.files import read_json
@@ -44,10 +45,13 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def done(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, err
-    return out
+def done(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run one command in this process, and return what it prints."""
+    capsys.readouterr()
+    code = main(words)
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return printed.out
 
 
 def wait_for_two_checkpoints(run: Run, process: subprocess.Popen[str]) -> None:
@@ -69,10 +73,13 @@ def test_the_recipe_is_short() -> None:
 
 
 @pytest.mark.faults
-def test_it_is_trained_killed_resumed_evaluated_and_reported(tmp_path: Path) -> None:
+def test_it_is_trained_killed_resumed_evaluated_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "my_ecg.py").write_text(source(), encoding="utf-8")
     simulate, train, resume, evaluate, predict, report, *_ = commands()
-    done(start(tmp_path, *simulate))
+    done(capsys, *simulate)
     run = Run(tmp_path / "runs" / "ecg")
     child = run.child("split.convolution.0")
     with start(tmp_path, *train, "--save-every", "1") as killed:
@@ -80,19 +87,19 @@ def test_it_is_trained_killed_resumed_evaluated_and_reported(tmp_path: Path) -> 
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
     assert run.status()["state"] == "died", "it was over before it could be killed"
-    done(start(tmp_path, "resume", "runs/ecg"))
+    done(capsys, "resume", "runs/ecg")
     assert len(list(child.events("resume"))) == 1
 
     whole = [word if word != "runs/ecg" else "runs/whole" for word in train]
-    done(start(tmp_path, *whole, "--save-every", "1"))
+    done(capsys, *whole, "--save-every", "1")
     other = Run(tmp_path / "runs" / "whole").child(child.name)
     ends = [checkpoint.read(checkpoint.ring(each.checkpoints)[-1])["state"] for each in (child, other)]
     assert differences(*ends) == []
 
-    done(start(tmp_path, *resume))
-    assert "auroc ectopic  convolution  test" in done(start(tmp_path, *evaluate))
-    done(start(tmp_path, *predict))
-    done(start(tmp_path, *report))
+    done(capsys, *resume)
+    assert "auroc ectopic  convolution  test" in done(capsys, *evaluate)
+    done(capsys, *predict)
+    done(capsys, *report)
     scores = {s["model"]: s["value"] for s in read_json(run.metrics_file)["scores"] if s["name"] == "auroc"}
     assert scores["convolution"] > scores["logistic"]
     assert len(pl.read_csv(tmp_path / "new.csv")) == 600
@@ -102,8 +109,11 @@ def test_it_is_trained_killed_resumed_evaluated_and_reported(tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_the_doctor_finds_nothing_and_every_bit_survives_a_kill(tmp_path: Path) -> None:
+def test_the_doctor_finds_nothing_and_every_bit_survives_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "my_ecg.py").write_text(source(), encoding="utf-8")
     *_, doctor, verify = commands()
-    assert "nothing found" in done(start(tmp_path, *doctor))
-    assert "passed. 2 SIGKILLs" in done(start(tmp_path, *verify, "--kills", "2"))
+    assert "nothing found" in done(capsys, *doctor)
+    assert "passed. 2 SIGKILLs" in done(capsys, *verify, "--kills", "2")

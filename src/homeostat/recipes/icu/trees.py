@@ -95,11 +95,11 @@ def targets(kind: Kind, view: View, ids: Sequence[str]) -> Array:
 
 def calibrate(booster: Booster, view: View, ids: Sequence[str]) -> Mapping[str, float]:
     """The constant that gives the training stays their mean probability."""
-    from xgboost import DMatrix  # slow to load, and most commands need none
-
     label = view.cohort.label[view.rows(ids)]
     known = np.isfinite(label)
-    hazard = booster.predict(DMatrix(columns(view, ids)[known]), output_margin=True).astype(np.float64)
+    hazard = booster.predict(yardstick.matrix(columns(view, ids)[known]), output_margin=True).astype(
+        np.float64
+    )
     return {OFFSET: offset(hazard, float(label[known].mean()))}
 
 
