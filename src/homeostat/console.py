@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -41,6 +42,57 @@ def warn(text: str) -> None:
 def fail(text: str) -> None:
     """Print an error to standard error."""
     print(f"error: {text}", file=sys.stderr, flush=True)
+
+
+def open_streams() -> None:
+    """Give a process that was started without standard streams silent ones.
+
+    Otherwise the next file that is opened gets the number 1 or 2, and a library writes its warnings into it.
+    """
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # as long as the process
+
+
+class Outliving:
+    """A stream whose reader may go away: from then on it is silent. The journal has all that it would say."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._is_read = stream, True
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        if not self._is_read:
+            return
+        try:
+            action()
+        except (BrokenPipeError, ConnectionResetError):
+            self._is_read = False
+            # What is still buffered would be written, and fail again, when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def outliving_readers() -> Iterator[None]:
+    """Go on when nobody reads any more: `homeostat train ... | head` ends head, not the training."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Outliving(out), Outliving(err)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
 
 
 @contextmanager

@@ -81,6 +81,10 @@ class OutOfResources(HomeostatError):
     exit_code = 6
 
 
+# A full disk, a full quota, and a file that may not grow.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 def exit_code_of(error: BaseException | None) -> int:
     """Return the code with which a command ends after this error."""
     if isinstance(error, HomeostatError):
@@ -99,8 +103,46 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Known: {', '.join(names) or 'none'}."
 
 
+# Words of allocators that raise a plain RuntimeError: torch's CPU allocator, cuBLAS and cuDNN workspaces, MPS.
+_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "MPS backend out of memory",
+)
+
+
+def is_memory(error: BaseException) -> bool:
+    """Say whether an exception means that memory ran out. Knows torch's errors without importing torch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY)
+
+
+def exhausted(error: BaseException) -> OutOfResources | None:
+    """Translate an error of the system or a library that means that something ran out; None for any other."""
+    if is_memory(error) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return OutOfResources(
+            "The memory is exhausted. Use a smaller batch or model, close other programs, or raise the limit "
+            "(ulimit -v, the memory of the job), then go on."
+        )
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return OutOfResources(
+            "No thread could be started: the memory or the number of threads is limited. Raise the limit "
+            "(ulimit -v, ulimit -u), then go on."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return OutOfResources("Too many files are open. Raise the limit (ulimit -n 1024), then go on.")
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f" to write {error.filename}" if error.filename else " on the disk"
+        return OutOfResources(f"No room{where}: {error.strerror}. Free some space, then go on.")
+    return None
+
+
 def unwritable(error: OSError, path: Path) -> HomeostatError:
     """Name the reason why a file could not be written, as the error that has the right exit code."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in _FULL:
         return OutOfResources(f"No room to write {path}: {error.strerror}. Free some space, then go on.")
+    if (reason := exhausted(error)) is not None:
+        return reason
     return RunError(f"{path} cannot be written: {error.strerror}. Make the folder writable, then go on.")

@@ -5,13 +5,22 @@ Nothing heavy is imported here, so that `homeostat --help` answers at once.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 import homeostat
 from homeostat import console
-from homeostat.errors import ConfigError, HomeostatError, did_you_mean, exit_code_of
+from homeostat.errors import (
+    ConfigError,
+    HomeostatError,
+    OutOfResources,
+    did_you_mean,
+    exhausted,
+    exit_code_of,
+)
 
 # command -> (module, its arguments, its purpose)
 COMMANDS = {
@@ -41,8 +50,15 @@ COMMANDS = {
 }
 
 
+# Commands whose work outlasts the interest of whoever reads their output.
+TRAINING = ("train", "resume", "demo", "verify-resume")
+# Measured: at 0.6 GB of address space OpenBLAS aborts while it is loaded, at 1.1 GB polars while it reads a table.
+LEAST_ADDRESSES = 1_400_000_000
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    console.open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         _help()
@@ -53,19 +69,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[0] not in COMMANDS:
             raise ConfigError(f"There is no command {words[0]!r}.{did_you_mean(words[0], COMMANDS)}")
-        # Only the command that was asked for: torch alone takes seconds to import.
-        module = importlib.import_module(f"homeostat.cli.{COMMANDS[words[0]][0]}")
-        with console.listening():
+        check_process()
+        with contextlib.ExitStack() as stack:
+            if words[0] in TRAINING:
+                stack.enter_context(console.outliving_readers())
+            # Only the command that was asked for: the libraries take seconds to import.
+            module = importlib.import_module(f"homeostat.cli.{COMMANDS[words[0]][0]}")
+            stack.enter_context(console.listening())
             module.run(words[0], words[1:])
     except (HomeostatError, KeyboardInterrupt) as error:
-        console.fail(str(error) or "interrupted by the keyboard")
-        for advice in getattr(error, "__notes__", ()):
-            console.say(advice)
-        return exit_code_of(error)
+        return _failed(error)
     except BrokenPipeError:  # `homeostat logs RUN | head`
         sys.stderr.close()
         return 0
+    except (MemoryError, RuntimeError, OSError) as error:
+        reason = exhausted(error)
+        if reason is None:
+            raise
+        for advice in getattr(error, "__notes__", ()):
+            reason.add_note(advice)
+        return _failed(reason)
     return 0
+
+
+def check_process() -> None:
+    """Say in a sentence what would end as a crash inside of a library."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError(
+            "The folder that you are in was deleted. Change to another one (cd), then go on."
+        ) from None
+    limit = _address_limit()
+    if limit is not None and limit < LEAST_ADDRESSES:
+        raise OutOfResources(
+            f"This process may use {limit / 1e9:.1f} GB of addresses (ulimit -v); the libraries take "
+            f"{LEAST_ADDRESSES / 1e9:.1f} GB. Raise the limit."
+        )
+
+
+def _address_limit() -> int | None:
+    """Bytes of address space; None where there is no limit, or no such notion (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _failed(error: BaseException) -> int:
+    console.fail(str(error) or "interrupted by the keyboard")
+    for advice in getattr(error, "__notes__", ()):
+        console.say(advice)
+    return exit_code_of(error)
 
 
 def _help() -> None:

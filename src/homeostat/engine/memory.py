@@ -8,21 +8,6 @@ import torch
 from homeostat.data.batches import Indices
 from homeostat.errors import OutOfResources
 
-# Words of allocators that raise a plain RuntimeError: torch's CPU allocator and cuBLAS/cuDNN workspaces.
-_SIGNS = (
-    "DefaultCPUAllocator",
-    "CUDA out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "MPS backend out of memory",
-)
-
-
-def is_exhausted(error: BaseException) -> bool:
-    """Say whether an exception means that memory ran out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
-
 
 def doubled(pieces: int, rows: int) -> int:
     """Return twice as many pieces per batch, or say that a single sample is already too large."""

@@ -14,6 +14,7 @@ from homeostat.engine import device as devices
 from homeostat.engine import gradient, memory, optim, remedies
 from homeostat.engine.event import end_epoch, event
 from homeostat.engine.loop import Loop
+from homeostat.errors import is_memory
 from homeostat.guards.base import Event
 from homeostat.ode import SolverError
 from homeostat.task import randomness, vitals
@@ -63,7 +64,7 @@ def _gradient(loop: Loop) -> _Computed | None:
         _pass_on_unsolved(loop, error)
         raise
     except (RuntimeError, MemoryError) as error:
-        if not memory.is_exhausted(error):
+        if not is_memory(error):
             raise
     _cut_smaller(loop)  # out here, where the traceback no longer holds on to the tensors
     return None

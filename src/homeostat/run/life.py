@@ -18,6 +18,7 @@ from homeostat.errors import (
     HomeostatError,
     Interrupted,
     OutOfResources,
+    exhausted,
     exit_code_of,
     unwritable,
 )
@@ -48,7 +49,10 @@ def alive(run: str, journal_file: Path, status_file: Path) -> Iterator[Life]:
         try:
             yield life
         except BaseException as error:
-            life.end(error)
+            reason = exhausted(error)
+            life.end(reason or error)
+            if reason is not None:
+                raise reason from error
             raise
         life.end(None)
     finally:
