@@ -151,10 +151,10 @@ def test_several_values_in_a_minute_are_averaged_and_counted(tmp_path):
 
 def test_rows_out_of_order_give_the_same_stay(tmp_path):
     rows = [
-        f"{hour:02d}:{minute:02d},{name},{60 + hour}\n"
+        f"{hour:02d}:{minute:02d},{name},{limits.low + hour * (limits.high - limits.low) / 10:g}\n"
         for hour in range(5)
         for minute in (0, 9)
-        for name in SERIES
+        for name, limits in SERIES.items()
     ]
     write_stay(tmp_path / "one" / "set-a", 1, "".join(rows))
     write_stay(tmp_path / "two" / "set-a", 1, "".join(np.random.default_rng(0).permutation(rows)))

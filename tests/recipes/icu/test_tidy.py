@@ -23,6 +23,7 @@ ROWS = [
     ("s2", "p1", 2.0, "Phosphate", 1.1, 1),
     ("s3", "p2", 2.0, "Age", 40.0, None),
 ]
+UNKNOWN = "1 variables without a known unit and range, taken as they are: Phosphate"
 NAMES = ["stay", "subject", "time_h", "variable", "value", "outcome"]
 
 
@@ -50,7 +51,7 @@ def test_rows_become_stays(tmp_path, suffix):
     assert store.ragged("variable")[0].tolist() == [0, 1, 0]
     assert store.ragged("value")[0].tolist() == pytest.approx([104, 2.1, 90])
     np.testing.assert_array_equal(store["static"][:, 0], [61, np.nan, 40])
-    assert store.report() == ("1 stays without any series, kept",)
+    assert store.report() == ("1 stays without any series, kept", UNKNOWN)
 
 
 def test_stays_of_a_subject_stay_together(tmp_path):
@@ -96,6 +97,7 @@ def test_unusable_rows_are_counted(tmp_path):
         "1 rows before admission, dropped",
         "1 values of HR outside 10 to 300, clipped",
         "1 stays without any series, kept",
+        UNKNOWN,
     }
 
 

@@ -21,7 +21,7 @@ from homeostat.data.fingerprint import read_blocks
 from homeostat.data.ragged import Array
 from homeostat.data.table import Column, read_table
 from homeostat.errors import DataError
-from homeostat.recipes.icu.stays import Observations, Stays, check_static
+from homeostat.recipes.icu.stays import Observations, Stays
 from homeostat.recipes.icu.variables import MISSING, SERIES, STATIC
 
 RECORD = re.compile(r"\d+\.txt")
@@ -94,19 +94,18 @@ def read(layout: Layout) -> Stays:
         observations.append(replace(seen, stay=seen.stay + first))
         describing.append(described)
         counts.update(unusable)
-    static, clipped = check_static(np.concatenate(describing), tuple(STATIC), STATIC)
     label, scores, unmatched = read_outcomes(layout.outcomes, stay)
     return Stays(
         stay=stay,
         subject=stay,
         group=layout.group,
-        static=static,
+        static=np.concatenate(describing),
         static_names=tuple(STATIC),
         label=label,
         variables=tuple(SERIES),
         observations=tuple(observations),
         extra=scores,
-        counts={**counts, **clipped, **unmatched},
+        counts={**counts, **unmatched},
         meta={"source": "challenge"},
     )
 

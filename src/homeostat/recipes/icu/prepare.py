@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from homeostat.data import frame, ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.errors import DataError
-from homeostat.recipes.icu import challenge, stays, tidy, variables
-from homeostat.recipes.icu.stays import Impossible
-from homeostat.recipes.icu.variables import SERIES
+from homeostat.recipes.icu import census, challenge, doubt, stays, tidy, units, variables
+from homeostat.recipes.icu.census import Impossible, Treatment
+
+_SHARED = (census, doubt, stays, units, variables, frame, table, ragged)
 
 Source = Literal["auto", "challenge", "tidy"]
 
@@ -23,9 +24,25 @@ class Preparation:
     source: Source = "auto"
     """Layout of the raw data; auto looks at the names of the files."""
     impossible: Impossible = "clip"
-    """Clip values that no body can show to the range, or drop them. They are counted either way."""
+    """Clip values that no body can show to the range, or drop them. They are counted either way, and more than 5 % of
+    a variable stop the preparation."""
+    units: tuple[str, ...] = ()
+    """Variables that come in another unit, such as Temp=F Glucose=mmol/L. They are converted. Naming the variable's own
+    unit says that its values were checked: nothing stops then."""
     columns: tidy.Columns = field(default_factory=tidy.Columns)
     """Column names of a tidy table."""
+
+    def __post_init__(self) -> None:
+        units.parse(self.units)
+
+    @property
+    def treatment(self) -> Treatment:
+        return Treatment(impossible=self.impossible, units=units.parse(self.units))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The choices that decide the values of a store in every layout."""
+        return {"impossible": self.impossible, "units": sorted(self.units)}
 
 
 def blueprint(raw: Path, options: Preparation) -> Blueprint:
@@ -37,9 +54,9 @@ def blueprint(raw: Path, options: Preparation) -> Blueprint:
         return Blueprint(
             name="icu-challenge",
             raw=layout.raw,
-            code=[challenge, stays, variables, frame, table, ragged],
-            parameters={"impossible": options.impossible},
-            write=lambda writer: challenge.read(layout).write(writer, SERIES, options.impossible),
+            code=[challenge, *_SHARED],
+            parameters=options.parameters,
+            write=lambda writer: challenge.read(layout).write(writer, options.treatment),
         )
     if options.source == "challenge" or not frame.table_files(raw):
         raise DataError(
@@ -49,7 +66,7 @@ def blueprint(raw: Path, options: Preparation) -> Blueprint:
     return Blueprint(
         name="icu-tidy",
         raw=frame.table_files(raw),
-        code=[tidy, stays, variables, frame, table, ragged],
-        parameters={"impossible": options.impossible, **asdict(options.columns)},
-        write=lambda writer: tidy.read(raw, options.columns).write(writer, SERIES, options.impossible),
+        code=[tidy, *_SHARED],
+        parameters={**options.parameters, **asdict(options.columns)},
+        write=lambda writer: tidy.read(raw, options.columns).write(writer, options.treatment),
     )

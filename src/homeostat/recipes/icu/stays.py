@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from homeostat.data.ragged import Array, Ragged, offsets_of
 from homeostat.data.store import Writer
 from homeostat.errors import DataError
-from homeostat.recipes.icu.variables import MISSING, Range
+from homeostat.recipes.icu import census, doubt
+from homeostat.recipes.icu.census import Tally, Treatment, by_variable
+from homeostat.recipes.icu.doubt import SHOWN
+from homeostat.recipes.icu.variables import SERIES, STATIC
 
-Impossible = Literal["clip", "drop"]
+MINUS_ONE = "values of -1 or not a number, which stand for missing, dropped"
 
 # One integer orders observations by stay, second and variable, so that one sort does it all.
 VARIABLE_BITS = 10
@@ -52,61 +55,79 @@ class Stays:
     counts: Mapping[str, int] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    def write(self, writer: Writer, ranges: Mapping[str, Range], impossible: Impossible) -> None:
+    def write(self, writer: Writer, treatment: Treatment) -> None:
         """Write arrays of length S: stay, subject, group, static, label; and ragged ones over stays.
 
         These are time_h (one per step) and, one per observation, step (its place among the stay's steps), variable
         and value.
         """
         counts = Counter(self.counts)
-        parts = []
+        static, described = check_static(self.static, self.static_names, treatment)
+        parts, tallies = [], []
         for seen in self.observations:
-            known, odd = check_values(seen, self.variables, ranges, impossible)
+            known, tally = check_values(seen, self.variables, treatment)
+            tallies.append(tally)
             parts.append(merge(known, len(self.stay)))
-            counts.update(odd)
             counts["values that share a moment with another of their variable, averaged"] += parts[-1].shared
+        tally = census.total(tallies)
+        doubt.refuse(tally, SERIES, treatment)
+        doubt.refuse(described, STATIC, treatment)
+        counts.update(self._odd(tally, described, treatment))
         steps = np.sum([part.steps for part in parts], axis=0)
         counts["stays without any series, kept"] = int((steps == 0).sum())
         first, cells = offsets_of(steps), offsets_of(np.sum([part.cells for part in parts], axis=0))
+        variable = np.concatenate([part.variable for part in parts])
+        value = np.concatenate([part.value for part in parts])
         writer.array("stay", np.array(self.stay))
         writer.array("subject", np.array(self.subject))
         writer.array("group", np.array(self.group))
         writer.array("label", self.label.astype(np.float32), missing_allowed=True)
-        writer.array("static", self.static.astype(np.float32), missing_allowed=True)
+        writer.array("static", static.astype(np.float32), missing_allowed=True)
         writer.ragged("time_h", Ragged(np.concatenate([part.time_h for part in parts]), first))
         writer.ragged("step", Ragged(np.concatenate([part.step for part in parts]), cells))
-        writer.ragged("variable", Ragged(np.concatenate([part.variable for part in parts]), cells))
-        writer.ragged("value", Ragged(np.concatenate([part.value for part in parts]), cells))
+        writer.ragged("variable", Ragged(variable, cells))
+        writer.ragged("value", Ragged(value, cells))
         for name, values in self.extra.items():
             writer.array(name, values, missing_allowed=True)
         writer.meta.update(
             {"variables": list(self.variables), "static_names": list(self.static_names), **self.meta}
         )
+        held = {
+            self.variables[place]: value[rows] for place, rows in by_variable(variable, len(self.variables))
+        }
+        writer.meta["census"] = census.rows(tally, held, treatment, self.variables)
         writer.count_all(counts)
+
+    def _odd(
+        self, tally: Mapping[str, Tally], described: Mapping[str, Tally], treatment: Treatment
+    ) -> dict[str, int]:
+        counts = doubt.phrases(tally, SERIES, treatment)
+        # What is known on admission is clipped and never dropped: a stay has one such value.
+        clip = replace(treatment, impossible="clip")
+        counts |= doubt.phrases(described, STATIC, clip, subject="stays with {} on admission")
+        counts[MINUS_ONE] = sum(each.missing for each in tally.values())
+        unknown = [name for name in self.variables if name not in SERIES]
+        if unknown:
+            listed = ", ".join(unknown[:SHOWN]) + (", ..." if len(unknown) > SHOWN else "")
+            counts[f"variables without a known unit and range, taken as they are: {listed}"] = len(unknown)
+        return counts
 
 
 def check_values(
-    seen: Observations, variables: Sequence[str], ranges: Mapping[str, Range], impossible: Impossible
-) -> tuple[Observations, dict[str, int]]:
-    """Drop missing values, clip (or drop) values that no body can show, and count both per variable."""
-    low = np.array([ranges[name].low if name in ranges else -np.inf for name in variables], dtype=np.float32)
-    high = np.array([ranges[name].high if name in ranges else np.inf for name in variables], dtype=np.float32)
-    bounded = np.clip(seen.value, low[seen.variable], high[seen.variable])
-    # A declared range that holds -1 makes it a value like any other.
-    missing = np.isnan(seen.value) | ((seen.value == MISSING) & (low[seen.variable] > MISSING))
-    odd = ~missing & (bounded != seen.value)
-    keep = ~missing & ~odd if impossible == "drop" else ~missing
-    verb = "dropped" if impossible == "drop" else "clipped"
-    per_variable = np.bincount(seen.variable[odd], minlength=len(variables))
-    counts = {
-        f"values of {name} outside {low[place]:g} to {high[place]:g}, {verb}": int(per_variable[place])
-        for place, name in enumerate(variables)
-    }
-    counts["values of -1 or not a number, which stand for missing, dropped"] = int(missing.sum())
+    seen: Observations, variables: Sequence[str], treatment: Treatment
+) -> tuple[Observations, dict[str, Tally]]:
+    """Drop missing values, convert the others, and clip (or drop) those that no body can show."""
+    value, keep = np.empty(len(seen.value), np.float32), np.zeros(len(seen.value), np.bool_)
+    tallies = {}
+    for place, rows in by_variable(seen.variable, len(variables)):
+        name = variables[place]
+        value[rows], keep[rows], tallies[name] = census.take(
+            name, seen.stay[rows], seen.value[rows], SERIES.get(name), treatment
+        )
     kept = Observations(
-        stay=seen.stay[keep], seconds=seen.seconds[keep], variable=seen.variable[keep], value=bounded[keep]
+        stay=seen.stay[keep], seconds=seen.seconds[keep], variable=seen.variable[keep], value=value[keep]
     )
-    return kept, counts
+    return kept, tallies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,20 +196,13 @@ def check_limits(seen: Observations) -> None:
         )
 
 
-def check_static(
-    static: Array, names: Sequence[str], ranges: Mapping[str, Range]
-) -> tuple[Array, dict[str, int]]:
-    """(S, names) with -1 as NaN and impossible values clipped, and the counts."""
-    static = np.where(static == MISSING, np.nan, static)
-    counts = {}
+def check_static(static: Array, names: Sequence[str], treatment: Treatment) -> tuple[Array, dict[str, Tally]]:
+    """(S, names) with -1 as NaN, converted, and impossible values clipped; and the counts."""
+    clip = replace(treatment, impossible="clip")
+    columns, tallies = [], {}
     for place, name in enumerate(names):
-        if name not in ranges:
-            continue
-        limits = ranges[name]
-        bounded = np.clip(static[:, place], limits.low, limits.high)
-        odd = np.isfinite(static[:, place]) & (bounded != static[:, place])
-        counts[f"stays with {name} on admission outside {limits.low:g} to {limits.high:g}, clipped"] = int(
-            odd.sum()
-        )
-        static[:, place] = bounded
-    return static, counts
+        held = static[:, place].astype(np.float32)
+        value, keep, tallies[name] = census.take(name, np.arange(len(held)), held, STATIC.get(name), clip)
+        tallies[name] = replace(tallies[name], missing=0)
+        columns.append(np.where(keep, value, np.nan))
+    return np.stack(columns, axis=1) if columns else static, tallies

@@ -18,8 +18,8 @@ from homeostat.data.frame import FORMATS, load, table_files
 from homeostat.data.ragged import Array
 from homeostat.data.table import Column, read_table
 from homeostat.errors import DataError
-from homeostat.recipes.icu.stays import Observations, Stays, check_static
-from homeostat.recipes.icu.variables import MISSING, SERIES, STATIC
+from homeostat.recipes.icu.stays import Observations, Stays
+from homeostat.recipes.icu.variables import MISSING, SERIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def read(path: Path, columns: Columns) -> Stays:
     frame = frame.filter(~early)
     place = {name: number for number, name in enumerate(stays["stay"])}
     frame = frame.with_columns(row=pl.col("stay").replace_strict(place, return_dtype=pl.Int32))
-    static, clipped = read_static(frame, columns.static, len(stays))
+    static = read_static(frame, columns.static, len(stays))
     variables = columns.variables or order(set(frame["variable"].unique()) - set(columns.static))
     series = frame.filter(pl.col("variable").is_in(variables))
     counts["rows of variables that are not kept, dropped"] = int(
@@ -82,7 +82,7 @@ def read(path: Path, columns: Columns) -> Stays:
         ),
         variables=tuple(variables),
         observations=(observe(series, variables),),
-        counts=counts | clipped,
+        counts=counts,
         meta={"source": "tidy"},
     )
 
@@ -131,7 +131,7 @@ def check_stays(stays: pl.DataFrame) -> None:
             )
 
 
-def read_static(frame: pl.DataFrame, names: tuple[str, ...], stays: int) -> tuple[Array, dict[str, int]]:
+def read_static(frame: pl.DataFrame, names: tuple[str, ...], stays: int) -> Array:
     """(stays, names): the earliest value of each."""
     static = np.full((stays, len(names)), np.nan)
     known = frame.filter(pl.col("variable").is_in(names) & (pl.col("value") != MISSING)).sort(
@@ -141,7 +141,7 @@ def read_static(frame: pl.DataFrame, names: tuple[str, ...], stays: int) -> tupl
         known.unique(["row", "variable"], keep="first").select("row", "variable", "value").rows()
     ):
         static[row, names.index(name)] = value
-    return check_static(static, names, STATIC)
+    return static
 
 
 def order(names: set[str]) -> tuple[str, ...]:
