@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +76,35 @@ def test_what_a_layer_notes_is_shown_while_we_listen_and_not_after(
         note.warning("no compiler")
     note.info("unheard")
     assert capsys.readouterr().err == "solved in C++\nno compiler\n"
+
+
+def test_no_line_is_printed_into_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes of other layers, and whatever else goes to standard error, come above the bar, on lines of their own."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.listening(), console.Progress("icu", 100) as progress:
+        progress.show(20, {})
+        logging.getLogger("homeostat.ode").info("solved in C++")
+        console.note("a worker was killed")
+        progress.show(30, {})
+    text = stream.getvalue()
+    for line in ("solved in C++", "a worker was killed"):
+        before = re.split(r"\n|\r|\x1b\[2K", text[: text.index(line)])[-1]
+        assert "20/100" not in before
+
+
+def test_results_do_not_follow_the_bar_to_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.Progress("icu", 100) as progress:
+        progress.show(20, {})
+        console.say("AUROC 0.87")
+    assert capsys.readouterr().out == "AUROC 0.87\n"
+    assert "AUROC" not in stream.getvalue()
+
+
+def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    console.emit({"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": Path("x")}})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "c": {"d": "x"}}

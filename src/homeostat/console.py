@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -95,11 +96,21 @@ def outliving_readers() -> Iterator[None]:
         sys.stdout, sys.stderr = out, err
 
 
+class _Stderr:
+    """Standard error as it is at the time of a line: while a bar is shown, lines go above it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 @contextmanager
 def listening() -> Iterator[None]:
     """Show the notes of layers that may not print themselves: a choice and its reason."""
     # The library only logs; a program that imports it decides what to show. The command line shows all of it.
-    logger, handler = logging.getLogger("homeostat"), logging.StreamHandler(sys.stderr)
+    logger, handler = logging.getLogger("homeostat"), logging.StreamHandler(_Stderr())
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -115,6 +126,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *rows, strict=True)]
     for row in (columns, *rows):
         say("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def emit(value: Mapping[str, Any]) -> None:
+    """Print an answer for programs: one JSON object. A number that is not finite becomes null: JSON has none."""
+    say(json.dumps(_plain(value), indent=1, allow_nan=False, default=str))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def number(value: float) -> str:
@@ -158,7 +182,12 @@ class Progress:
                 TextColumn("{task.fields[news]}"),
             )
             # auto_refresh would redraw from a thread, in the middle of a training step.
-            self._bar = Progress(*columns, console=Console(file=self._stream), auto_refresh=False)
+            self._bar = Progress(
+                *columns,
+                console=Console(file=self._stream),
+                auto_refresh=False,
+                redirect_stdout=sys.stdout.isatty(),  # results that go into a file stay there
+            )
             self._task = self._bar.add_task(self._title, total=self._total, completed=self._start, news="")
             self._bar.start()
         return self

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -92,6 +93,18 @@ def exit_code_of(error: BaseException | None) -> int:
     if isinstance(error, KeyboardInterrupt):
         return Interrupted.exit_code
     return 0 if error is None else 1
+
+
+def with_exit_code(code: int, sentence: str) -> HomeostatError:
+    """Return the error of another process as one of this process, with the same exit code."""
+    kinds = (RunError, DataError, Halted, Interrupted, OutOfResources)
+    kind = next((kind for kind in kinds if kind.exit_code == code), HomeostatError)
+    return kind(sentence)
+
+
+def command(*words: object) -> str:
+    """Write a command of ours that can be pasted, also where a path has a space in it."""
+    return shlex.join(["homeostat", *map(str, words)])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -59,7 +59,7 @@ def test_names_what_is_planted_in_a_recipe(law: Law, tmp_path: Path) -> None:
 def test_what_cannot_be_tried_has_its_reason() -> None:
     exam = examine(Case("c", (Selection("valid/auroc"),)), AUDITS)
     assert exam.tried == ("selection",)
-    assert exam.not_tried["leakage"] == "there is no split yet"
+    assert exam.not_tried["leakage"] == "no split is at hand"
     assert not exam.findings
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import curve
 from homeostat.cli import main
 from homeostat.recipes import RECIPES
 
+ROOT = Path(__file__).resolve().parents[2]
 Homeostat = Callable[..., tuple[int, str, str]]
 
 
@@ -49,3 +53,13 @@ def trained(homeostat: Homeostat, cohort: Path, tmp_path: Path) -> Path:
     code, _, output = homeostat("train", "curve", "--data", cohort, "--run", folder, "--epochs", 2)
     assert code == 0, output
     return folder
+
+
+@pytest.fixture
+def detachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python whose `-m homeostat` knows the smallest recipe."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {ROOT / "tests" / "curve.py"} "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]))

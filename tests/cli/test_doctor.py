@@ -118,7 +118,7 @@ def test_doctor_of_a_recipe_rehearses_it(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["doctor", "battery"]) == 0
     report = capsys.readouterr().out
     assert "Recipe battery\nnothing found; " in report
-    assert "  one_class         there are no class labels\n" in report
+    assert "  one_class         no class labels are at hand\n" in report
 
 
 def test_what_is_neither_recipe_nor_run(capsys: pytest.CaptureFixture[str]) -> None:

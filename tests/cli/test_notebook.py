@@ -187,7 +187,7 @@ def command_line(request: pytest.FixtureRequest) -> object:
         (("evaluate",), "has no predictions: its state is new. Write them into"),
         (("predict", "--data", ".", "--out", "new.csv"), "was made from Python, without a recipe"),
         (("export",), "has no checkpoint yet, so there is nothing to export."),
-        (("compare", "{other}"), "does not exist. A run writes its predictions at its end"),
+        (("compare", "{other}"), "has no predictions: its state is new. Write them into"),
     ],
 )
 def test_a_command_that_needs_a_recipe_says_so(
@@ -202,7 +202,7 @@ def test_a_command_that_needs_a_recipe_says_so(
 
 def test_status_says_how_a_run_of_ones_own_goes_on(command_line: object, tmp_path: Path) -> None:
     code, out, _ = command_line("status", create(tmp_path / "mine", {"recipe": ""}).folder)  # type: ignore[operator]
-    assert (code, "Next: run the Python code again that made it" in out) == (0, True)
+    assert (code, "Run the Python code again that made it" in out) == (0, True)
 
 
 def test_runs_of_ones_own_are_compared(command_line: object, tmp_path: Path) -> None:

@@ -96,7 +96,21 @@ def test_many_changes_are_summed_up(tmp_path, raw):
     prepare(tmp_path / "stores", raw)
     for path in raw:
         path.write_text("other")
-    assert "Not reused: raw file: 3 more changed." in prepare(tmp_path / "stores", raw).explanation
+    assert "Not reused: raw file: 3 more differ." in prepare(tmp_path / "stores", raw).explanation
+
+
+def test_other_data_are_not_explained_by_unrelated_stores(tmp_path, raw):
+    """A store of other data did not become this one: only files of the same name may have been edited."""
+    prepare(tmp_path / "stores", raw, hours=48)
+    other = tmp_path / "elsewhere" / "stays.csv"
+    other.parent.mkdir()
+    other.write_text("another hospital")
+    (sentence,) = prepare(tmp_path / "stores", [other], hours=24).explanation
+    assert "has 1 store of the layout demo, of other data: demo-" in sentence
+    other.write_text("a third hospital")
+    reasons = prepare(tmp_path / "stores", [other], hours=12).explanation
+    assert reasons[0] == "Not reused: raw file stays.csv differs."
+    assert not any("became" in sentence for sentence in reasons)
 
 
 def test_a_changed_function_is_named(tmp_path, raw, monkeypatch):

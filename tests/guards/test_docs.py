@@ -43,4 +43,4 @@ def test_the_audit_of_the_document() -> None:
     assert not examine(Case("c", (TrainingLabels(sound),)), [audit]).findings
     (finding,) = examine(Case("c", (TrainingLabels(ill),)), [audit]).findings
     assert finding.what == "1 targets are neither 0 nor 1 nor between."
-    assert examine(Case("c"), [audit]).not_tried == {"probabilities": "there are no class labels"}
+    assert examine(Case("c"), [audit]).not_tried == {"probabilities": "no class labels are at hand"}

@@ -25,7 +25,7 @@ ANSWERS = ("label", "labels", "target", "targets", "y")
 class Augmentation:
     """The augmentation of a training."""
 
-    absent: ClassVar[str] = "nothing is augmented"
+    absent: ClassVar[str] = "no augmentation is at hand"
 
     apply: Callable[[Any, int], Any]
     """(batch, epoch) -> the augmented batch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeostat.audits.base import Finding, Severity, law
 from homeostat.audits.given import Folder
+from homeostat.errors import command
 
 WORDS = {"died": "died", "halted": "was halted", "failed": "failed", "interrupted": "was interrupted"}
 REASONS: dict[str, tuple[str, Severity]] = {
@@ -21,18 +22,20 @@ def ending(folder: Folder) -> Finding | None:
     if state not in REASONS:
         return None
     cause, severity = REASONS[state]
-    step, total = int(status.get("step", 0)), int(status.get("total", 0))
+    # A run that consists of others has no steps of its own.
+    steps: dict[str, float | str] = {name: int(status[name]) for name in ("step", "total") if name in status}
+    where = f" at step {steps['step']:,} of {steps['total']:,}" if len(steps) == 2 else ""
     reason = f": {str(status['reason']).rstrip('.')}." if status.get("reason") else "."
     again = "after the cause is mended, " if severity == "fatal" else ""
     return Finding(
         audit=ending.name,
         severity=severity,
-        what=f"The run {WORDS[state]} at step {step:,} of {total:,}{reason}",
-        evidence={"state": state, "step": step, "total": total},
+        what=f"The run {WORDS[state]}{where}{reason}",
+        evidence={"state": state, **steps},
         cause=f"Most probably {cause}.",
         advice=f"Continue it ({again}nothing before the last checkpoint is lost); --detach keeps a run from "
         "dying with its terminal.",
-        command=f"homeostat resume {folder.run.folder}",
+        command=command("resume", folder.run.folder.absolute()),
     )
 
 
@@ -45,13 +48,14 @@ def alarms(folder: Folder) -> Finding | None:
     # The first that halted, else the first: later alarms follow from it.
     first = (halts or raised)[0]
     names = ", ".join(dict.fromkeys(str(event.get("guard")) for event in raised))
+    count = "1 alarm was" if len(raised) == 1 else f"{len(raised)} alarms were"
     remedy = f"Its remedy is {first['remedy']}." if first.get("remedy") else ""
     return Finding(
         audit=alarms.name,
         severity="fatal" if halts else "serious",
-        what=f"{len(raised)} alarms were raised ({names}). The first: {first.get('sentence')}",
+        what=f"{count} raised ({names}). The first: {first.get('sentence')}",
         evidence={"alarms": len(raised), "halts": len(halts), "guards": names},
         cause=f"See the sentence of guard {first.get('guard')}.",
         advice=remedy or "Mend the first; others follow from it.",
-        command=f"homeostat logs {folder.run.folder}",
+        command=command("logs", folder.run.folder.absolute()),
     )

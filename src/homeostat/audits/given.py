@@ -57,7 +57,7 @@ class Trial:
 class Splitting:
     """Who trains, validates and tests."""
 
-    absent: ClassVar[str] = "there is no split yet"
+    absent: ClassVar[str] = "no split is at hand"
 
     splits: Splits
     subjects: Mapping[str, str] | None = None
@@ -68,7 +68,7 @@ class Splitting:
 class Configuration:
     """The plain configuration of this run."""
 
-    absent: ClassVar[str] = "there is no configuration"
+    absent: ClassVar[str] = "no configuration is at hand"
 
     plain: Mapping[str, Any]
 
@@ -77,6 +77,6 @@ class Configuration:
 class Folder:
     """The folder of a run that has begun."""
 
-    absent: ClassVar[str] = "there is no run yet"
+    absent: ClassVar[str] = "no run is at hand"
 
     run: Run

@@ -41,7 +41,7 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase)
 class Inputs:
     """Names of the batch's tensors that the model is meant to read."""
 
-    absent: ClassVar[str] = "no inputs are declared"
+    absent: ClassVar[str] = "no declared inputs are at hand"
 
     names: Sequence[str]
 

@@ -20,7 +20,7 @@ TOLERANCE = 1e-4
 class MaskedLoss:
     """A loss of which some entries are masked."""
 
-    absent: ClassVar[str] = "no entry of the targets is masked"
+    absent: ClassVar[str] = "no masked targets are at hand"
 
     of: Callable[[Tensor, Tensor, Tensor], Tensor]
     """(outputs, targets, mask), each (B, K), -> the scalar loss."""

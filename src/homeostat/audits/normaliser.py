@@ -14,7 +14,7 @@ from homeostat.data.scaling import digest_ids
 class Normaliser:
     """A scaler, curve or vocabulary that keeps the count and digest of the ids that it was fitted on."""
 
-    absent: ClassVar[str] = "nothing is scaled by what was fitted on data"
+    absent: ClassVar[str] = "nothing that was fitted to scale the data is at hand"
 
     name: str
     ids: int

@@ -19,7 +19,7 @@ TOLERANCE = 1e-3
 class Padding:
     """The padding of batches."""
 
-    absent: ClassVar[str] = "samples have one size, so nothing is padded"
+    absent: ClassVar[str] = "no padded samples are at hand"
 
     lengthen: Callable[[Any, int], Any]
     """(batch, n) -> the same batch with n more steps of padding."""

@@ -21,7 +21,7 @@ SECOND_LEVEL = re.compile(r"\b(stack(er|ing)?|meta|ensemble)\b", re.IGNORECASE)
 class Fitted:
     """A number that was fitted on some split: a threshold, a temperature, a median, a stacker's inputs."""
 
-    absent: ClassVar[str] = "no threshold, temperature or second level has been fitted"
+    absent: ClassVar[str] = "no fitted threshold, temperature or second level is at hand"
 
     name: str
     fitted_on: str

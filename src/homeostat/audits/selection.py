@@ -15,7 +15,7 @@ THRESHOLDED = ("f1", "accuracy", "acc", "precision", "recall", "sensitivity", "s
 class Selection:
     """The score that drives the run."""
 
-    absent: ClassVar[str] = "no score drives anything"
+    absent: ClassVar[str] = "no score that drives the training is at hand"
 
     score: str
 

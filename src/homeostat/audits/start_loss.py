@@ -20,7 +20,7 @@ FACTOR, EXTRA = 1.5, 0.15
 class Prior:
     """A model that knows only the prior."""
 
-    absent: ClassVar[str] = "nobody says what the prior implies for this loss"
+    absent: ClassVar[str] = "the loss that the prior implies is not at hand"
 
     loss: float
     term: str = ""

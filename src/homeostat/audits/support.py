@@ -20,7 +20,7 @@ from homeostat.evaluate.score import MINIMUM_EVENTS
 class TrainingLabels:
     """Binary targets of the training part."""
 
-    absent: ClassVar[str] = "there are no class labels"
+    absent: ClassVar[str] = "no class labels are at hand"
 
     targets: NDArray[np.float64]
     """(n, k), NaN where unknown."""
@@ -30,7 +30,7 @@ class TrainingLabels:
 class ScoredLabels:
     """Binary targets of a part that is scored."""
 
-    absent: ClassVar[str] = "no split with classes is scored yet"
+    absent: ClassVar[str] = "no class labels of a scored split are at hand"
 
     split: str
     targets: NDArray[np.float64]

@@ -20,7 +20,7 @@ SPAN = 20.0
 class Solve:
     """How a differential equation is solved."""
 
-    absent: ClassVar[str] = "no differential equation is solved"
+    absent: ClassVar[str] = "no settings of a solver are at hand"
 
     name: str = "solver"
     adaptive: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeostat.audits.base import Finding, law
 from homeostat.audits.given import Folder
+from homeostat.errors import command
 from homeostat.files import read_json
 
 
@@ -29,6 +30,6 @@ def trivial(folder: Folder) -> Finding | None:
         what=f"{headline.get('name', 'The score')} is {value:.3g}{interval}; looking at nothing gives {plain:.3g}.",
         evidence={"value": value, "trivial": plain},
         cause="Nothing was learnt that holds on new subjects, or the score rewards the prior (accuracy, F1).",
-        advice="Look at AUROC and calibration, at the alarms of the run, and at whether eight samples can be learnt.",
-        command=f"homeostat report {run.folder}",
+        advice="Look at the course of the training, its alarms, and whether eight samples can be learnt.",
+        command=command("report", run.folder.absolute()),
     )

@@ -73,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.ExitStack() as stack:
             if words[0] in TRAINING:
                 stack.enter_context(console.outliving_readers())
+            if words[0] in ("train", "verify-resume") and (len(words) == 1 or words[1] in ("-h", "--help")):
+                from homeostat.cli import flags  # the list of recipes needs none of their libraries
+
+                flags.recipe_first(words[0], words[1:])
+            _announce(words)
             # Only the command that was asked for: the libraries take seconds to import.
             module = importlib.import_module(f"homeostat.cli.{COMMANDS[words[0]][0]}")
             stack.enter_context(console.listening())
@@ -123,6 +128,17 @@ def _failed(error: BaseException) -> int:
     for advice in getattr(error, "__notes__", ()):
         console.say(advice)
     return exit_code_of(error)
+
+
+# Commands that load torch, which takes seconds on a slow disk.
+HEAVY = ("demo", "train", "resume", "predict", "export", "verify-resume", "doctor")
+
+
+def _announce(words: Sequence[str]) -> None:
+    """Say that libraries are being loaded, before they are: nobody likes a silent start. Workers have said so."""
+    is_asked = words[0] in HEAVY and "torch" not in sys.modules
+    if is_asked and not {"-h", "--help", "--child", "--json"} & set(words):
+        console.note("Loading torch and the rest of the libraries ...")
 
 
 def _help() -> None:

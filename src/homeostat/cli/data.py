@@ -33,6 +33,8 @@ class Where:
     """Folder for prepared data."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Named configuration of the recipe."""
+    json: bool = False
+    """Print JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,8 @@ def run(command: str, words: Sequence[str]) -> None:
         options = flags.parse(Simulate, rest, program, "Write a simulated cohort with known truth.")
         simulate(recipe, options.out, options.seed)
     else:
-        where = flags.parse(Where, rest, program, f"{action.capitalize()} the store.")
+        about = f"{action.capitalize()} the store. {flags.presets_of(recipe)}"
+        where = flags.parse(Where, rest, program, about)
         {"prepare": prepare, "explain": explain, "verify": verify}[action](recipe, where)
 
 
@@ -80,6 +83,10 @@ def simulate(recipe: Recipe[Any], out: Path, seed: int) -> None:
 def prepare(recipe: Recipe[Any], where: Where) -> None:
     """Find or build the store, and say what was dropped."""
     store = recipe.prepare(recipe.preset(where.preset), where.data, where.stores)
+    if where.json:
+        about = {"store": store.path, "reasons": store.explanation, "counts": store.counts}
+        console.emit({**about, "fingerprint": store.fingerprint})
+        return
     for sentence in (*store.explanation, *store.report()):
         console.say(sentence)
     console.say(f"Store: {store.path}\n{_next(recipe, where.data, where.preset)}")
@@ -88,6 +95,10 @@ def prepare(recipe: Recipe[Any], where: Where) -> None:
 def explain(recipe: Recipe[Any], where: Where) -> None:
     """Say why the store would be reused or built anew; nothing is built."""
     explanation = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
+    if where.json:
+        about = {"reused": explanation.reused, "store": explanation.path, "reasons": explanation.sentences}
+        console.emit({**about, "next": "" if explanation.reused else _preparing(recipe, where)})
+        return
     console.say(
         f"{explanation}\nNext: {_preparing(recipe, where)}" if not explanation.reused else str(explanation)
     )
@@ -98,7 +109,10 @@ def verify(recipe: Recipe[Any], where: Where) -> None:
     explanation = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
     if not explanation.reused:
         raise DataError(f"{' '.join(explanation.sentences)} Build it: {_preparing(recipe, where)}")
-    console.say(f"{explanation.path} is whole: every checksum holds.")
+    if where.json:
+        console.emit({"store": explanation.path, "whole": True})
+    else:
+        console.say(f"{explanation.path} is whole: every checksum holds.")
 
 
 def _preparing(recipe: Recipe[Any], where: Where) -> str:

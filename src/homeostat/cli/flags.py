@@ -9,7 +9,7 @@ import tyro
 
 from homeostat import console
 from homeostat.errors import ConfigError
-from homeostat.recipes import EXAMPLE, RECIPES, find, published
+from homeostat.recipes import EXAMPLE, RECIPES, SUMMARIES, find, published
 from homeostat.recipes.recipe import Recipe
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ REPEATED = ("--guard", "--audit")
 def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[str]]:
     """Take the recipe's name or address, the first word, off the words."""
     if not words or words[0].startswith("-"):
-        known = {name: find(name).summary for name in RECIPES}
+        known = {name: SUMMARIES[name] if name in SUMMARIES else find(name).summary for name in RECIPES}
         known |= {
             name: ", ".join(addresses) for name, addresses in published().items() if name not in RECIPES
         }
@@ -36,6 +36,12 @@ def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[
             raise SystemExit(0)
         raise ConfigError(f"Which recipe? {usage}")
     return find(words[0]), list(words[1:])
+
+
+def presets_of(recipe: Recipe[Any]) -> str:
+    """List the presets of a recipe, for its help."""
+    listed = ", ".join(recipe.presets)
+    return f"Presets (--preset NAME): {listed}; without one, the defaults below."
 
 
 def value_of(flag: str, words: Sequence[str]) -> str | None:

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from homeostat import console
-from homeostat.cli.origin import has_recipe
-from homeostat.errors import ConfigError, RunError
-from homeostat.run import Run, find_all, is_unbegun, open_run
+from homeostat.cli.standing import COLUMNS, age, facts_of, inner, row, score_words, way_on
+from homeostat.errors import RunError
+from homeostat.errors import command as spell
+from homeostat.run import Run, find_all, open_run
 
 # The journal reaches the disk once a second (run/life.py); twice as often misses nothing.
 POLL_S = 0.5
-COLUMNS = ("run", "state", "step", "left", "score", "heartbeat")
 # `sentence` gives these keys of an event a place of their own; a traceback is for the file, not for a reader.
 _PLACED = ("time", "kind", "within", "step", "epoch", "sentence", "traceback")
 
 
 @dataclass(frozen=True, kw_only=True)
 class One:
-    """One run."""
+    """One run, and the form of the answer."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
+    json: bool = False
+    """Print JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ class Logs:
     """Folder of the run."""
     follow: Annotated[bool, tyro.conf.arg(aliases=["-f"])] = False
     """Go on until the run ends."""
+    json: bool = False
+    """Print each event as the line of JSON that it is in the journal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +64,21 @@ class Runs:
 
     root: Path = Path("runs")
     """Folder of runs."""
+    json: bool = False
+    """Print JSON."""
 
 
 def run(command: str, words: Sequence[str]) -> None:
     """Run `runs`, `status`, `logs` or `stop`."""
     if command == "runs":
-        runs(_parse(Runs, words, command, "List runs.").root)
+        options = _parse(Runs, words, command, "List runs.")
+        runs(options.root, options.json)
     elif command == "status":
-        status(_open(_parse(One, words, command, "Say where a run stands.").run))
+        options = _parse(One, words, command, "Say where a run stands.")
+        status(_open(options.run), options.json)
     elif command == "logs":
         options = _parse(Logs, words, command, "Print the journal in words.")
-        logs(_open(options.run), options.follow)
+        logs(_open(options.run), options.follow, options.json)
     else:
         options = _parse(Stop, words, command, "Ask a live run to save and stop.")
         stop(open_run(options.run), options.wait_s)
@@ -94,83 +100,57 @@ def _parse(kind: type[Any], words: Sequence[str], command: str, summary: str) ->
     )
 
 
-def runs(root: Path) -> None:
+def runs(root: Path, as_json: bool = False) -> None:
     """List the runs in a folder."""
     listed = find_all(root)
-    if not listed:
-        console.say(f"There are no runs in {root}. Start one: homeostat train RECIPE --data PATH")
+    if as_json:
+        console.emit({"runs": [facts_of(run) for run in listed]})
         return
-    console.table(COLUMNS, [_row(run) for run in listed])
+    if not listed:
+        itself = Run(root).config_file.exists() and Run(root).journal_file.exists()
+        way = (
+            f"It is a run itself: {spell('status', root)}"
+            if itself
+            else "Start one: homeostat train RECIPE --data PATH"
+        )
+        console.say(f"There are no runs in {root}. {way}")
+        return
+    console.table(COLUMNS, [row(facts_of(run)) for run in listed])
 
 
-def _row(run: Run) -> tuple[str, ...]:
-    """Describe a run in one row; a run that consists of others shows the steps of the one at work, or the last."""
-    facts = run.status()
-    within = facts if "step" in facts else _inner(run)
-    eta = within.get("eta_s")
-    left = console.duration(eta) if within.get("state") == "running" and eta is not None else ""
-    score = "  ".join(f"{name} {console.number(value)}" for name, value in within.get("score", {}).items())
-    return str(run.folder), facts["state"], _steps(within), left, score, _age(facts.get("heartbeat"))
-
-
-def _inner(run: Run) -> dict[str, Any]:
-    children = [{**child.status(), "within": child.name} for child in run.children()]
-    # The one at work, else the last that was: the heartbeat is in UTC and sorts as text.
-    children.sort(key=lambda child: (child["state"] == "running", child.get("heartbeat", "")))
-    return children[-1] if children else {}
-
-
-def _steps(facts: dict[str, Any]) -> str:
-    if "step" not in facts or "total" not in facts:
-        return ""
-    where = f"{facts['within']}: " if "within" in facts else ""
-    return f"{where}{facts['step']} of {facts['total']}"
-
-
-def _age(heartbeat: str | None) -> str:
-    """Say how long ago a heartbeat was. A clock that was set back shows as `just now`; nothing is decided by it."""
-    if heartbeat is None:
-        return ""
-    age = (datetime.now(UTC) - datetime.fromisoformat(heartbeat)).total_seconds()
-    return "just now" if age < 10 else f"{console.duration(age)} ago"
-
-
-def status(run: Run) -> None:
+def status(run: Run, as_json: bool = False) -> None:
     """Say where a run and the runs inside it stand."""
-    facts = run.status()
-    shown = {"run": str(run.folder), **facts, "heartbeat": _age(facts.get("heartbeat"))}
+    facts = facts_of(run)
+    children = [facts_of(child) for child in run.children()]
+    advice, command = way_on(run)
+    if as_json:
+        console.emit({**facts, "children": children, "next": command, "advice": advice})
+        return
+    shown = {
+        "run": facts["run"],
+        **run.status(),
+        "score": score_words(facts),
+        "heartbeat": age(facts["heartbeat"]),
+    }
     console.table(
         ("status", ""), [(key, _plain(value)) for key, value in shown.items() if value not in (None, "")]
     )
-    if run.children():
+    if children:
         console.say()
-        console.table(COLUMNS, [_row(child) for child in run.children()])
-    if not run.config_file.exists():
-        return  # a run inside another is continued and scored with that one
-    if facts["state"] != "running":
-        console.say(f"\nNext: {_next(run, facts)}")
-
-
-def _next(run: Run, facts: dict[str, Any]) -> str:
-    if facts["state"] == "done":
-        return f"homeostat {'report' if run.metrics_file.exists() else 'evaluate'} {run.folder}"
-    if facts.get("exit_code") == ConfigError.exit_code and is_unbegun(run):
-        origin = run.config()
-        words = ["homeostat", "train", origin["recipe"], "--data", origin["data"], "--run", str(run.folder)]
-        return f"{shlex.join(words)}, with other flags: nothing was trained"
-    if not has_recipe(run):
-        return "run the Python code again that made it: `fit` goes on where it was left"
-    return f"homeostat resume {run.folder}"
+        console.table(COLUMNS, [row(child) for child in children])
+    if advice or command:
+        console.say(f"\n{advice}".rstrip())
+        console.say(f"Next: {command}" if command else "")
 
 
 def _plain(value: Any) -> str:
     return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
-def logs(run: Run, follow: bool) -> None:
+def logs(run: Run, follow: bool, as_json: bool = False) -> None:
     """Print the journal of a run; with `follow` also the events that come while it lives."""
     for event in _lines(run, follow):
-        console.say(sentence(event))
+        console.say(json.dumps(event) if as_json else sentence(event))
 
 
 def sentence(event: dict[str, Any]) -> str:
@@ -240,7 +220,7 @@ def stop(run: Run, wait_s: float) -> None:
             )
         time.sleep(0.1)
     ended = run.status()
-    inner = ended if "step" in ended else _inner(run)
-    at = f" at step {inner['step']}" if "step" in inner else ""
+    at_work = ended if "step" in ended else inner(run)
+    at = f" at step {at_work['step']}" if "step" in at_work else ""
     console.say(f"{run.folder}: {ended['state']}{at}. {ended.get('reason', '')}".rstrip())
-    console.say(f"Next: homeostat resume {run.folder}")
+    console.say(f"Next: {spell('resume', run.folder)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,10 @@ import tyro
 from homeostat import console
 from homeostat.cli import flags
 from homeostat.cli.origin import has_recipe, recipe_of, warn_of_changes
-from homeostat.errors import ConfigError, RunError
+from homeostat.errors import ConfigError, RunError, command
 from homeostat.evaluate import predictions, summary
-from homeostat.evaluate.contest import by_method, contest
-from homeostat.files import write_json
+from homeostat.evaluate.contest import by_method, contest, without_predictions
+from homeostat.files import read_json, write_json
 from homeostat.run import Run, open_run
 
 
@@ -28,6 +30,16 @@ class One:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One run, and the form of the answer."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    json: bool = False
+    """Print JSON: the contents of metrics.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predict:
     """New data, and the file of their predictions."""
 
@@ -36,7 +48,7 @@ class Predict:
     data: Path
     """Raw data in the recipe's layout, with or without targets."""
     out: Path
-    """File to write: .parquet, or .csv."""
+    """File to write: .parquet, or .csv. A file of this name and .json says what was read, clipped and dropped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +59,11 @@ class Several:
     """Folders of the runs; those that differ in their seed alone count as one method."""
     score: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Score to compare; left out, the usual one of the kind."""
-    split: Literal["test", "valid"] = "test"
-    """Which predictions to compare; each reading of test is noted in the ledgers."""
+    split: Annotated[Literal["test", "out-of-fold", "valid"] | None, tyro.conf.arg(metavar="SPLIT")] = None
+    """Predictions to compare: test, out-of-fold or valid; left out, the first of these that all runs have. Each
+    reading of test is noted in the ledgers. Values on valid are optimistic."""
+    json: bool = False
+    """Print JSON."""
 
 
 def run(command: str, words: Sequence[str]) -> None:
@@ -59,9 +74,15 @@ def run(command: str, words: Sequence[str]) -> None:
 
 
 def _evaluate(words: Sequence[str]) -> None:
-    run = open_run(flags.parse(One, words, "homeostat evaluate", "Score the prediction files of a run.").run)
+    options = flags.parse(Scored, words, "homeostat evaluate", "Score the prediction files of a run.")
+    run = open_run(options.run)
     warn_of_changes(run)
-    evaluate(run)
+    if options.json:
+        with contextlib.redirect_stdout(sys.stderr):  # what a recipe says besides is for people
+            metrics = score(run)
+        console.emit(metrics)
+    else:
+        evaluate(run)
 
 
 def evaluate(run: Run) -> None:
@@ -69,7 +90,8 @@ def evaluate(run: Run) -> None:
     metrics = score(run)
     console.table(("score", "model", "split", "value", "interval", "trivial", "n"), _rows(metrics))
     console.say(
-        f"\nWrote {run.metrics_file} with {len(metrics['scores'])} scores\nNext: homeostat report {run.folder}"
+        f"\nWrote {run.metrics_file} with {len(metrics['scores'])} scores\n"
+        f"Next: {command('report', run.folder)}"
     )
 
 
@@ -77,10 +99,7 @@ def score(run: Run) -> Mapping[str, Any]:
     """Score the prediction files of a run and write metrics.json. A run without a recipe is scored by their kind."""
     scores = recipe_of(run)[0].scores if has_recipe(run) else summary.of_run
     if not any(run.predictions.glob("*.parquet")):
-        cure = f"Finish it with `homeostat resume {run.folder}`."
-        if not has_recipe(run):
-            cure = f"Write them into {run.predictions} with homeostat.write_predictions: docs/python.md shows how."
-        raise RunError(f"{run.folder} has no predictions: its state is {run.status()['state']}. {cure}")
+        raise without_predictions(run)
     metrics = scores(run.folder)
     write_json(run.metrics_file, metrics)
     return metrics
@@ -132,21 +151,64 @@ def predict(run: Run, data: Path, out: Path) -> None:
         raise ConfigError(
             f"--out {out} does not say what to write. Give it a name that ends in .parquet or .csv."
         )
+    answers, about = answer(run, data)
+    if out.suffix == ".parquet":
+        predictions.write(answers, out)
+    else:
+        predictions.write_csv(answers, out)
+    write_json(beside(out), about)
+    console.say(
+        f"Wrote {out} with {len(answers):,} predictions of {answers.model}, and {beside(out)} about them"
+    )
+
+
+def answer(run: Run, data: Path) -> tuple[predictions.Predictions, Mapping[str, Any]]:
+    """Return the predictions of new data, and the facts about them that a reader of them needs."""
     if not data.exists():
         raise ConfigError(f"--data {data} does not exist.")
     recipe, config = recipe_of(run)
     if (state := run.status()["state"]) != "done":
         raise RunError(
             f"{run.folder} has no model to predict with: its state is {state}. "
-            f"Finish it with `homeostat resume {run.folder}`."
+            f"Finish it with `{command('resume', run.folder)}`."
         )
     blueprint = (recipe.new_blueprint or recipe.blueprint)(config, data)
-    answers = recipe.predict(config, run, blueprint.build(Path(run.config()["stores"])))
-    if out.suffix == ".parquet":
-        predictions.write(answers, out)
-    else:
-        predictions.write_csv(answers, out)
-    console.say(f"Wrote {out} with {len(answers):,} predictions of {answers.model}")
+    store = blueprint.build(Path(run.config()["stores"]))
+    for sentence in (*store.explanation, *store.report()):
+        console.say(sentence)
+    answers = recipe.predict(config, run, store)
+    learnt = _learnt(run, answers)
+    if learnt:
+        console.warn(
+            f"{learnt:,} of {len(answers):,} rows have the id or the subject of a training or validation row of this "
+            "run. If they are the same, the model knows them: how well it does there says nothing about new ones."
+        )
+    about = {
+        "run": str(run.folder.absolute()),
+        "recipe": recipe.word,
+        "model": answers.model,
+        "data": str(data.absolute()),
+        "store": store.fingerprint,
+        "rows": len(answers),
+        "rows_learnt_from": learnt,
+        "counts": dict(store.counts),
+    }
+    return answers, about
+
+
+def beside(out: Path) -> Path:
+    """Return the file that says what a file of predictions was made from."""
+    return out.with_name(out.name + ".json")
+
+
+def _learnt(run: Run, answers: predictions.Predictions) -> int:
+    """Count the rows whose id or subject the run, or a run inside it, trained on or chose its epoch by."""
+    known: set[str] = set()
+    for _, each in run.family():
+        if each.splits_file.exists():
+            parts = read_json(each.splits_file)
+            known.update(str(name) for part in ("train", "valid") for name in parts.get(part, ()))
+    return sum(row in known or who in known for row, who in zip(answers.ids, answers.subjects, strict=True))
 
 
 def _compare(words: Sequence[str]) -> None:
@@ -157,6 +219,11 @@ def _compare(words: Sequence[str]) -> None:
         raise RunError("Name at least two runs: homeostat compare RUN RUN ...")
     folders = [open_run(folder).folder for folder in options.runs]
     compared = contest(by_method(folders), score=options.score, split=options.split)
+    if options.json:
+        console.emit({"comparisons": [pair.as_dict() for pair in compared]})
+        return
+    if options.split is None:
+        console.say(f"Compared on {compared[0].split}, the best split that all of these runs have predicted.")
     rows = [
         (
             f"{pair.a} - {pair.b}",

@@ -11,11 +11,12 @@ import polars as pl
 
 import homeostat
 from homeostat.audits.base import Finding
+from homeostat.cli import background, judge
 from homeostat.cli import doctor as examination
-from homeostat.cli import judge
 from homeostat.cli import train as training
 from homeostat.config import changed_keys, from_plain, to_plain
 from homeostat.errors import ConfigError, RunError, did_you_mean
+from homeostat.evaluate import predictions
 from homeostat.evaluate.tables import tables
 from homeostat.files import write_json
 from homeostat.plugin.address import address_of
@@ -65,7 +66,7 @@ def train(
     """Train a recipe, by name or address. Settings are those of the command line: `epochs=3, learning_rate=0.01`.
 
     `network` may be a class that was imported from a file, or its address. A run that exists already goes on, so a
-    cell can be run again. With `detach` another process trains, and the cell returns at once.
+    cell can be run again. With `detach` another process trains; the cell returns when it has begun.
     """
     chosen = find(recipe)
     config = changed(chosen.preset(preset), settings)
@@ -79,7 +80,7 @@ def train(
         else training.begin(chosen, config, folder, Path(data), Path(stores))
     )
     if detach:
-        training.detach(trained, None)
+        background.detach(trained, None)
     else:
         training.execute(trained)
     return trained
@@ -114,10 +115,9 @@ def evaluate_run(run: Run | Path | str) -> pl.DataFrame:
 
 def predict(run: Run | Path | str, data: Path | str) -> pl.DataFrame:
     """Predict new data with the best model of a run of a recipe."""
+    answers, _ = judge.answer(run if isinstance(run, Run) else open_run(Path(run)), Path(data))
     with tempfile.TemporaryDirectory(prefix="homeostat-predict-") as scratch:
-        out = Path(scratch) / "new.parquet"
-        judge.predict(run if isinstance(run, Run) else open_run(Path(run)), Path(data), out)
-        return pl.read_parquet(out)
+        return pl.read_parquet(predictions.write(answers, Path(scratch) / "new.parquet"))
 
 
 def doctor(what: Run | Path | str) -> tuple[Finding, ...]:

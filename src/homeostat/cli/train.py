@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +13,13 @@ import tyro
 
 import homeostat
 from homeostat import console
-from homeostat.cli import children, code, flags, judge, origin
+from homeostat.cli import background, children, code, flags, judge, origin
 from homeostat.cli.environment import environment
 from homeostat.config import changed_keys, to_plain
 from homeostat.engine import device as devices
 from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
-from homeostat.errors import ConfigError, RunError
+from homeostat.errors import ConfigError, DataError, RunError, command, exit_code_of
 from homeostat.files import write_json
 from homeostat.methods import workers
 from homeostat.recipes.recipe import Recipe
@@ -122,7 +119,7 @@ def again(recipe: Recipe[Any], config: Any, folder: Path) -> Run:
     """A run that was made with this configuration, extended if more epochs are asked for now."""
     continued = open_run(folder)
     if continued.is_alive():
-        raise RunError(f"{folder} is running. Follow it with `homeostat logs -f {folder}`.")
+        raise RunError(f"{folder} is running. Follow it with `{command('logs', '-f', folder)}`.")
     changed = changed_keys(continued.config()["config"], to_plain(code.absolute(config)))
     # More epochs extend a run; with any other setting its first half would be another training than its second.
     foreign = [line for line in changed if not line.startswith("fit.epochs:")]
@@ -168,7 +165,9 @@ def resume(words: Sequence[str]) -> None:
     def make() -> Run:
         continued = open_run(options.run)
         if continued.is_alive():
-            raise RunError(f"{options.run} is running. Follow it with `homeostat logs -f {options.run}`.")
+            raise RunError(
+                f"{options.run} is running. Follow it with `{command('logs', '-f', options.run)}`."
+            )
         if options.epochs is not None:
             extend(continued, options.epochs)
         return continued
@@ -201,7 +200,8 @@ def parse(recipe: Recipe[Any], words: Sequence[str]) -> tuple[Options, Any]:
         ],
         frozen=True,
     )
-    parsed: Any = flags.parse(both, words, f"homeostat train {recipe.word}", recipe.summary)
+    about = f"{recipe.summary} {flags.presets_of(recipe)}"
+    parsed: Any = flags.parse(both, words, f"homeostat train {recipe.word}", about)
     return parsed.run, getattr(parsed, group)
 
 
@@ -213,7 +213,7 @@ def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Opti
     with distributed.joined(devices.choose(device)[0]) as world:
         run = world.first_then_others(lambda: make() if world.is_first else open_run(folder))
         if options.detach:
-            detach(run, options.stop_after, options.jobs)
+            background.detach(run, options.stop_after, options.jobs)
         elif world.is_first:
             _start(run, budget_s, options.jobs)
         else:
@@ -238,6 +238,8 @@ def execute(run: Run, budget_s: float | None = None, jobs: int = 1) -> None:
                 console.say(sentence)
             plan = recipe.plan(config, mine, store)
             names = list(plan.leaves())
+            mine.journal(background.PLAN, trainings=len(names))
+            mine.flush()  # whoever started this process in the background waits for it
             threads = children.threads_of(mine, len(names))
             if world.size == 1:
                 children.ahead(mine, names, jobs=jobs, threads=threads, device=config.fit.device)
@@ -254,31 +256,21 @@ def _start(run: Run, budget_s: float | None, jobs: int) -> None:
         execute(run, budget_s, jobs)
     except BaseException as error:
         # A note is printed after the error that it belongs to.
-        if isinstance(error, ConfigError) and is_unbegun(run):
-            error.add_note(f"Nothing was trained. Start again with other flags; --run {run.folder} is free.")
-        else:
-            error.add_note(f"Continue it with: homeostat resume {run.folder}")
+        error.add_note(_way_on(error, run))
         raise
     then = "report" if run.metrics_file.exists() else "evaluate"
-    console.say(f"Done: {run.folder}\nNext: homeostat {then} {run.folder}")
+    console.say(f"Done: {run.folder}\nNext: {command(then, run.folder)}")
 
 
-def detach(run: Run, budget: str | None, jobs: int = 0) -> None:
-    """Start `resume` in a new session of the operating system, so that no closing terminal reaches it."""
-    if os.name != "posix":
-        raise ConfigError(
-            "--detach needs Linux or macOS. Leave it out, and start the run in a terminal of its own."
-        )
-    # `resume` and not a fork: it reads all it needs from the folder, as it would after a kill.
-    command = [sys.executable, "-m", "homeostat", "resume", str(run.folder.absolute())]
-    command += ["--jobs", str(jobs)] if jobs else []
-    command += [] if budget is None else ["--stop-after", budget]
-    with run.console_file.open("ab") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    process.returncode = 0  # it outlives us on purpose; without this, Popen warns that nobody waited for it
-    console.say(f"Run {run.folder} goes on in the background (process {process.pid}).")
-    console.say(
-        f"Next: homeostat logs -f {run.folder}, homeostat status {run.folder}, homeostat stop {run.folder}"
+def _way_on(error: BaseException, run: Run) -> str:
+    """Say what to do after an error. What the same start would repeat has to be mended first."""
+    repeats = exit_code_of(error) in (ConfigError.exit_code, DataError.exit_code)
+    if repeats and is_unbegun(run):
+        what = "with other flags" if isinstance(error, ConfigError) else "when that is mended"
+        return f"Nothing was trained. Start again {what}; --run {run.folder} is free."
+    way = f"Continue it with: {command('resume', run.folder)}"
+    return (
+        f"What was trained is kept, but the same start ends in the same way. Mend that first. {way}"
+        if repeats
+        else way
     )

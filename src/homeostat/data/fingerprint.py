@@ -126,11 +126,23 @@ def digest_code(unit: Code) -> dict[str, str]:
     return digests
 
 
+def is_related(old: Origin, new: Origin) -> bool:
+    """Say whether two origins may be of one data set: a raw file is in both, or all names are the same."""
+    return _shares(old, new) or old.raw.keys() == new.raw.keys()
+
+
+def _shares(old: Origin, new: Origin) -> bool:
+    return bool(old.raw.items() & new.raw.items())
+
+
 def changes(old: Origin, new: Origin) -> list[str]:
     """One sentence per thing that differs, the likeliest to matter first."""
     sentences = []
     if old.format != new.format:
         sentences.append(f"store format {old.format} became {new.format}")
+    if old.raw and not _shares(old, new):
+        # Perhaps edited, perhaps another data set with files of these names: nobody knows what became of what.
+        return [*sentences, *_shorten("raw file", "differs", sorted(new.raw))]
     sentences += _changes("raw file", old.raw, new.raw)
     sentences += _changes("code", old.code, new.code)
     for key in sorted(old.parameters.keys() | new.parameters.keys()):
@@ -153,5 +165,7 @@ def _shorten(what: str, verb: str, names: Iterable[str]) -> list[str]:
     names = list(names)
     sentences = [f"{what} {name} {verb}" for name in names[:SHOWN]]
     if len(names) > SHOWN:
-        sentences.append(f"{what}: {len(names) - SHOWN:,} more {verb.replace('is ', 'are ')}")
+        sentences.append(
+            f"{what}: {len(names) - SHOWN:,} more {verb.replace('is ', 'are ').replace('differs', 'differ')}"
+        )
     return sentences

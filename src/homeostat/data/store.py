@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from homeostat.data.fingerprint import Code, Origin, changes, digest_bytes, digest_file
+from homeostat.data.fingerprint import Code, Origin, changes, digest_bytes, digest_file, is_related
 from homeostat.data.ragged import Array, Ragged
 from homeostat.data.seal import check_seal, seal, sync_folder
 from homeostat.errors import DataError, OutOfResources
@@ -216,8 +216,16 @@ def explain(root: Path, origin: Origin) -> Explanation:
         )
         return Explanation(reused=True, path=path, sentences=(sentence,))
     # Of many old stores the one with the fewest changes tells best what was done.
-    nearest = min((changes(old, origin) for old in origins(root, origin.name)), key=len, default=None)
+    related = [old for old in origins(root, origin.name) if is_related(old, origin)]
+    nearest = min((changes(old, origin) for old in related), key=len, default=None)
     if nearest is None:
+        others = len(origins(root, origin.name))
+        if others:
+            stores = "1 store" if others == 1 else f"{others:,} stores"
+            sentence = (
+                f"{root} has {stores} of the layout {origin.name}, of other data: {path.name} must be built."
+            )
+            return Explanation(reused=False, path=path, sentences=(sentence,))
         sentence = f"No {origin.name} store in {root} yet: it must be built."
         return Explanation(reused=False, path=path, sentences=(sentence,))
     reasons = [f"Not reused: {reason}." for reason in nearest]

@@ -12,12 +12,12 @@ from homeostat.errors import ConfigError, DataError
 from homeostat.evaluate.predictions import Predictions
 
 
-def seen(splits: Path) -> frozenset[str]:
-    """Return the ids that a run learnt from: those it trained on and those it chose its epoch by."""
+def seen(splits: Path, parts: Sequence[str] = ("train", "valid")) -> frozenset[str]:
+    """Return the ids that a run learnt from: those it trained on, and those it chose its epoch by."""
     try:
         ids = json.loads(splits.read_text())
         # Validation ids count as seen: the epoch was chosen by them.
-        return frozenset(map(str, (*ids["train"], *ids["valid"])))
+        return frozenset(str(name) for part in parts for name in ids[part])
     except FileNotFoundError:
         raise DataError(
             f"{splits} does not exist: without it nobody knows what the run was trained on. "
@@ -27,7 +27,9 @@ def seen(splits: Path) -> frozenset[str]:
         raise DataError(f"{splits} is not a splits file ({error!r}).") from error
 
 
-def refuse_overlap(p: Predictions, seen_by_other: frozenset[str], other: str) -> None:
+def refuse_overlap(
+    p: Predictions, seen_by_other: frozenset[str], other: str, learnt_from: str = "training or validation"
+) -> None:
     """Refuse a test set whose rows were training or validation rows of the other run."""
     # splits.json lists rows or subjects, as its recipe splits.
     known = np.array(
@@ -36,7 +38,7 @@ def refuse_overlap(p: Predictions, seen_by_other: frozenset[str], other: str) ->
     if known.any():
         raise DataError(
             f"{int(known.sum())} of {len(p)} {p.split} ids of {p.model} (first: {p.ids[known.argmax()]}) were "
-            f"training or validation ids of {other}. That comparison would reward memory. "
+            f"{learnt_from} ids of {other}. That comparison would reward memory. "
             "Train both on one splits.json."
         )
 

@@ -178,6 +178,8 @@ def _frame(p: Predictions) -> pl.DataFrame:
         columns[f"target/{name}"] = p.targets[:, column]
         columns[f"output/{name}"] = p.outputs[:, column]
     columns |= {f"group/{name}": values for name, values in p.groups.items()}
+    if p.split == "new":  # they leave the run, so each row says who predicted it
+        columns["model"] = [p.model] * len(p)
     return pl.DataFrame(columns)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from homeostat.errors import RunError
+from homeostat.errors import RunError, command
 from homeostat.evaluate import predictions
 from homeostat.files import read_json
 from homeostat.run import Run, open_run
@@ -46,7 +46,7 @@ class Tables:
         if not file.exists():
             raise RunError(
                 f"{self.folder} is not evaluated yet. Call homeostat.evaluate_run on it, or run "
-                f"`homeostat evaluate {self.folder}`."
+                f"`{command('evaluate', self.folder)}`."
             )
         return _filled(_frame(read_json(file)["scores"]))
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from homeostat.errors import ConfigError, DataError, RunError, did_you_mean
+from homeostat.errors import ConfigError, DataError, RunError, command, did_you_mean
 from homeostat.evaluate.predictions import Predictions, Split
 from homeostat.files import read_json, write_json
 from homeostat.methods import ensemble, outcome
@@ -158,7 +158,7 @@ def load(run: Run, method: Method[D], children: Sequence[str]) -> list[Predictor
     if missing or not places:
         absent = f" ({missing[0]} is missing)" if missing else ""
         raise RunError(
-            f"Run {run.name} has no trained {method.name}{absent}. Finish it with `homeostat resume {run.folder}`."
+            f"Run {run.name} has no trained {method.name}{absent}. Finish it with `{command('resume', run.folder)}`."
         )
     return [method.load(place) for place in places]
 

@@ -20,7 +20,7 @@ from typing import IO
 import torch
 
 from homeostat import console
-from homeostat.errors import DataError, Halted, HomeostatError, Interrupted, OutOfResources, RunError
+from homeostat.errors import HomeostatError, OutOfResources, with_exit_code
 from homeostat.run import Run
 
 # Marks a worker in its environment: its standard input is a line to the process that started it.
@@ -137,7 +137,4 @@ def _turned(names: Sequence[str], place: int, jobs: int) -> list[str]:
 
 def _failure(code: int, line: str) -> HomeostatError:
     """The error of a worker, as one of this process, with the same exit code."""
-    sentence = line.removeprefix("error: ") or f"A worker ended with exit code {code}."
-    kinds = (DataError, Halted, Interrupted, OutOfResources, RunError)
-    kind = next((kind for kind in kinds if kind.exit_code == code), HomeostatError)
-    return kind(sentence)
+    return with_exit_code(code, line.removeprefix("error: ") or f"A worker ended with exit code {code}.")

@@ -42,6 +42,12 @@ RECIPES: dict[str, Callable[[], Recipe[Any]]] = {
     "icu": icu,
 }
 
+# The same sentences as in the recipes, so that a list of them loads none.
+SUMMARIES: dict[str, str] = {
+    "battery": "Ageing of batteries: health of unseen cells, forecasts of it, and cycle life.",
+    "cell": "Volumes into two classes: cells by their fluorescence decay, organs by their shape.",
+    "icu": "Death in hospital from the first 48 hours in intensive care: latent ODE, ODE-RNN, GRU-D, xgboost, stack.",
+}
 
 # Packages publish recipes in this group of their entry points: my-ecg = "mypackage.ecg:recipe".
 GROUP = "homeostat.recipes"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from homeostat.errors import RunError
+from homeostat.errors import RunError, command
 from homeostat.files import write_json
 from homeostat.run.folder import Run
 from homeostat.run.lock import locked
@@ -75,5 +75,5 @@ def _clear(run: Run) -> None:
 
 def _taken(folder: Path) -> RunError:
     return RunError(
-        f"{folder} exists already. Choose another --run, or continue it with `homeostat resume {folder}`."
+        f"{folder} exists already. Choose another --run, or continue it with `{command('resume', folder)}`."
     )

@@ -10,12 +10,13 @@ from homeostat.run.folder import Run
 
 def open_run(folder: Path) -> Run:
     """Return an existing run."""
-    run = Run(folder)
-    if not run.config_file.exists():
+    # A path without a name of its own, as from within the run, would leave every sentence about it without a name.
+    run = Run(folder.resolve() if folder.name in ("", "..") else folder)
+    if not _is_run(folder):
         near = folder.parent if folder.parent.is_dir() else Path()
         names = [each.name for each in _runs(near)]
         listed = f" Runs in {near}: {', '.join(names)}." if names else ""
-        raise RunError(f"{folder} is not a run: it holds no {run.config_file.name}.{listed}")
+        raise RunError(f"{folder} is not a run: {_why_not(run)}.{listed}")
     return run
 
 
@@ -28,4 +29,20 @@ def find_all(root: Path) -> list[Run]:
 def _runs(root: Path) -> list[Run]:
     if not root.is_dir():
         return []
-    return [run for run in map(Run, sorted(root.iterdir())) if run.config_file.exists()]
+    return [Run(folder) for folder in sorted(root.iterdir()) if _is_run(folder)]
+
+
+def _is_run(folder: Path) -> bool:
+    """Say whether a folder is a run; exported weights have a configuration beside them, but are a part of a run."""
+    return Run(folder).config_file.exists() and not _is_export(folder)
+
+
+def _is_export(folder: Path) -> bool:
+    around = Run(folder.absolute().parent)
+    return around.export == folder.absolute() and around.journal_file.exists()
+
+
+def _why_not(run: Run) -> str:
+    if _is_export(run.folder):
+        return f"it holds the exported weights of {run.folder.parent}"
+    return f"it holds no {run.config_file.name}"

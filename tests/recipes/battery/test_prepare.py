@@ -40,7 +40,7 @@ def test_one_changed_byte_is_explained_and_prepared_again(simulated, tmp_path):
     text = (simulated / "cells.csv").read_text()
     (simulated / "cells.csv").write_text(text.replace("S000,0.0,1.0", "S000,0.0,0.9", 1))
     explanation = blueprint(simulated, TIDY).explain(tmp_path / "stores")
-    assert explanation.sentences[0] == "Not reused: raw file cells.csv changed."
+    assert explanation.sentences[0] == "Not reused: raw file cells.csv differs."
     assert prepare(simulated, tmp_path / "stores", TIDY).ragged("target")[0][0] < 0.91
 
 

@@ -147,3 +147,21 @@ def test_unknown_outcomes_do_not_teach(stays):
         within=torch.full_like(batch.within, torch.nan),
     )
     assert training.further(logits, unknown).item() == 0
+
+
+def test_an_outcome_that_nobody_recorded_is_no_term_of_the_loss(stays):
+    """A term that is always zero would be reported as one that does not work. The loss is the same number."""
+    bare = replace(
+        stays, scores=np.full_like(stays.scores, np.nan), within=np.full_like(stays.within, np.nan)
+    )
+    network = training.prepared("latent-ode", smoke(), stays, np.arange(160)).eval()
+    rows, valid, batch = np.arange(120), np.arange(120, 160), bare.gather(np.arange(10))
+    alone = training.training(network, smoke(), bare, rows, valid).loss(network, batch)
+    assert "further_outcomes" not in alone.terms
+    assert (
+        "further_outcomes"
+        in training.training(network, smoke(), stays, rows, valid).loss(network, batch).terms
+    )
+    with_it = training.outcome_loss(smoke(), bare.variables)(network, batch)
+    assert with_it.terms["further_outcomes"] == 0
+    assert alone.total.item() == with_it.total.item()

@@ -149,7 +149,7 @@ def training(network: nn.Module, config: Config, cohort: Cohort, rows: Array, va
     return Task(
         model=network,
         batches=stays(config, cohort, known),
-        loss=outcome_loss(config, cohort.variables),
+        loss=outcome_loss(config, cohort.variables, has_further(cohort, known)),
         score=score,
         select="valid/auroc",
         direction="max",
@@ -213,12 +213,19 @@ def stays(config: Config, cohort: Cohort, rows: Array) -> Batches[Batch]:
     )
 
 
-def outcome_loss(config: Config, variables: int) -> Callable[[nn.Module, Batch], Loss]:
+def has_further(cohort: Cohort, rows: Array) -> bool:
+    """Say whether any outcome besides death in hospital is known of these stays; a tidy table has none."""
+    return bool(np.isfinite(cohort.scores[rows]).any() or np.isfinite(cohort.within[rows]).any())
+
+
+def outcome_loss(
+    config: Config, variables: int, has_further: bool = True
+) -> Callable[[nn.Module, Batch], Loss]:
     def loss(model: nn.Module, batch: Batch) -> Loss:
         reconstructs = isinstance(model, LatentOde) and config.reconstruction_weight > 0
         read: Read = model(batch, reconstruct=reconstructs)
         terms = {"death": functional.binary_cross_entropy_with_logits(read.logits[:, 0], batch.label)}
-        if config.auxiliary_weight:
+        if config.auxiliary_weight and has_further:
             terms["further_outcomes"] = config.auxiliary_weight * further(read.logits, batch)
         if read.mean is not None:
             terms |= path_terms(read, batch, config, variables)
