@@ -84,7 +84,11 @@ def prepare(recipe: Recipe[Any], where: Where) -> None:
     """Find or build the store, and say what was dropped."""
     store = recipe.prepare(recipe.preset(where.preset), where.data, where.stores)
     if where.json:
-        about = {"store": store.path, "reasons": store.explanation, "counts": store.counts}
+        about = {
+            "store": store.path,
+            "reasons": store.explanation,
+            "counts": {what: count for what, count in store.counts.items() if count},
+        }
         console.emit({**about, "fingerprint": store.fingerprint})
         return
     for sentence in (*store.explanation, *store.report()):

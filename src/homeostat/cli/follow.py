@@ -223,4 +223,5 @@ def stop(run: Run, wait_s: float) -> None:
     at_work = ended if "step" in ended else inner(run)
     at = f" at step {at_work['step']}" if "step" in at_work else ""
     console.say(f"{run.folder}: {ended['state']}{at}. {ended.get('reason', '')}".rstrip())
-    console.say(f"Next: {spell('resume', run.folder)}")
+    advice, way = way_on(run)
+    console.say(f"Next: {way}" if way else advice)

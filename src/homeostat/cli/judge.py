@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -187,11 +188,11 @@ def answer(run: Run, data: Path) -> tuple[predictions.Predictions, Mapping[str, 
         "run": str(run.folder.absolute()),
         "recipe": recipe.word,
         "model": answers.model,
-        "data": str(data.absolute()),
+        "data": os.path.abspath(data),
         "store": store.fingerprint,
         "rows": len(answers),
         "rows_learnt_from": learnt,
-        "counts": dict(store.counts),
+        "counts": {what: count for what, count in store.counts.items() if count},
     }
     return answers, about
 

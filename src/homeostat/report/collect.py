@@ -22,6 +22,8 @@ class Collected:
     """One run, as a report sees it."""
 
     name: str
+    folder: str
+    """Absolute, so that a command in the report holds from any folder."""
     recipe: str
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
@@ -113,6 +115,7 @@ def collect(folder: Path) -> Collected:
     doctor = _json(run.findings_file, broken)
     return Collected(
         name=run.name,
+        folder=str(folder.absolute()),
         recipe=str(config.get("recipe", "")),
         config=config.get("config", {}) if isinstance(config.get("config"), dict) else {},
         environment=_json(run.environment_file, broken),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from homeostat.errors import command
 from homeostat.evaluate.score import Score
 from homeostat.evaluate.threshold import Threshold
 from homeostat.report import curves, figures, tables
@@ -141,9 +142,8 @@ def details(run: Collected) -> str:
         for title, values in (("Configuration", run.config), ("Environment", run.environment))
         if values
     ]
-    path = escape(run.name)
     again = (
-        f"<pre>homeostat evaluate {path}\nhomeostat report {path}"
+        f"<pre>{escape(command('evaluate', run.folder))}\n{escape(command('report', run.folder))}"
         + (f"\nhomeostat verify-resume {escape(run.recipe)}" if run.recipe else "")
         + "</pre>"
     )

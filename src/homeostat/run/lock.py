@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from homeostat.errors import InUse, RunError, unwritable
+from homeostat.errors import InUse, RunError, command, unwritable
 
 # An owner-to-be tries again: whoever only asks shares the lock, for microseconds.
 _WAITS_S = (0.1, 0.1, 0.1, 0.0)
@@ -22,8 +22,8 @@ def locked(path: Path, run: str) -> IO[str]:
         return stream
     stream.close()
     raise InUse(
-        f"Run {run} is being trained by another process. Follow it with `homeostat logs -f`, "
-        "or end it with `homeostat stop`."
+        f"Run {run} is being trained by another process. Follow it with `{command('logs', '-f', path.parent)}`, "
+        f"or end it with `{command('stop', path.parent)}`."
     )
 
 
