@@ -80,7 +80,7 @@ OPEN_CLASSES = {
     "Callback": "how Lightning is extended",
     "TrainerCallback": "how the Hugging Face Trainer is extended",
     "Structure": "how ctypes lays out memory",
-    "Tracer": "how torch.fx reads a network",
+    "TorchFunctionMode": "how torch shows the calls that are made to it",
     "BaseException": "how Python raises past `except Exception`",
     "Exception": "how Python raises",
     "RuntimeError": "how Python raises",

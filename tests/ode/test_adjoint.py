@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from homeostat.ode import Result, SolverError, odeint
-from homeostat.ode.adjoint import leaves
+from homeostat.ode.adjoint import Reached
 from ode.problems import Counted, Network, bent, decay, kepler, kepler_exact
 
 TIGHT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-9}
@@ -93,16 +95,26 @@ def test_a_masked_time_is_never_solved_from_the_zeros_that_stand_in_for_it() -> 
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-6, atol=1e-8)
 
 
+class Saved:
+    """Stands in a graph for a tensor that it would keep."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
 def test_memory_does_not_grow_with_the_steps() -> None:
     kept = []
     f = Network(dim=4, hidden=16).double()
     y0 = torch.randn(2, 4, dtype=torch.double)
     for steps in (10, 200):
-        count: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda x, count=count: count.append(x.numel()) or x, lambda x: x
-        ):  # type: ignore[misc, func-returns-value]
-            odeint(
+        saved: weakref.WeakSet[Saved] = weakref.WeakSet()
+
+        def pack(x: Tensor, saved: weakref.WeakSet[Saved] = saved) -> Saved:
+            saved.add(held := Saved(x.numel()))
+            return held
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held):
+            solution = odeint(
                 f,
                 y0,
                 torch.tensor([0.0, 4.0], dtype=torch.double),
@@ -110,7 +122,9 @@ def test_memory_does_not_grow_with_the_steps() -> None:
                 step_size=4 / steps,
                 gradient="adjoint",
             )
-        kept.append(sum(count))
+        gc.collect()
+        kept.append(sum(held.size for held in saved))
+        del solution
     assert kept[0] == kept[1]
 
 
@@ -170,10 +184,72 @@ def test_frozen_parameters_stay_without_a_gradient() -> None:
 
 def test_leaves_are_those_that_a_backward_pass_would_reach() -> None:
     a, b, c = (torch.ones(2, requires_grad=True) for _ in range(3))
-    reached = list(leaves((a * b).sum() + 0 * a.sum()))
-    assert len(reached) == 2
-    assert all(any(leaf is wanted for leaf in reached) for wanted in (a, b))
-    assert not any(leaf is c for leaf in reached)
+    reached = Reached([], None)
+    for product in ((a * b).sum() + 0 * a.sum(), a.sum(), b.sum()):
+        reached.add(product)
+    assert len(reached.tensors) == 2
+    assert all(any(leaf is wanted for leaf in reached.tensors) for wanted in (a, b))
+    assert not any(leaf is c for leaf in reached.tensors)
+
+
+def late_field(a: Tensor, b: Tensor, begin: float = 1.0, end: float = torch.inf) -> Any:
+    """A field that is no module, and reaches `b` in a part of the time only."""
+    return lambda t, y: -y * (b if begin < float(t[0]) < end else a)
+
+
+def test_a_tensor_that_only_a_later_evaluation_reaches_gets_its_gradient() -> None:
+    a, b = (torch.tensor(x, dtype=torch.double, requires_grad=True) for x in (0.5, 0.8))
+    y0, t = torch.ones(1, 2, dtype=torch.double), torch.tensor([0.0, 1.0, 2.0], dtype=torch.double)
+    options: dict[str, Any] = {"solver": "rk4", "step_size": 0.01}
+    gradients = []
+    for gradient in ("direct", "adjoint"):
+        ys = odeint(late_field(a, b), y0, t, gradient=gradient, **options).ys  # type: ignore[arg-type]
+        gradients.append(torch.autograd.grad(ys.square().sum(), [a, b]))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-7)
+
+
+def test_a_tensor_that_only_the_way_back_reaches_is_an_error_until_it_is_named() -> None:
+    """The steps back are other steps: they may enter a window that the steps forward passed over."""
+    a, b = (torch.tensor(x, dtype=torch.double, requires_grad=True) for x in (0.5, 0.5))
+    y0, t = torch.ones(1, 2, dtype=torch.double, requires_grad=True), torch.tensor([0.0, 2.0]).double()
+
+    back = False
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return -y * (b if back else a)
+
+    ys, named = (odeint(field, y0, t, gradient="adjoint", parameters=p).ys for p in (None, [a, b]))
+    back = True
+    with pytest.raises(SolverError, match=r"reached a parameter of shape \(\).*Name it in parameters="):
+        ys.sum().backward()
+    assert torch.autograd.grad(named.sum(), b)[0] != 0
+
+
+def test_only_the_parameters_that_are_named_get_gradients() -> None:
+    f = Network(dim=2, hidden=3).double()
+    y0, t = torch.randn(2, 2, dtype=torch.double), torch.tensor([0.0, 1.0]).double()
+    odeint(f, y0, t, gradient="adjoint", parameters=[f.net[0].weight]).ys.sum().backward()
+    assert [p.grad is not None for p in f.parameters()] == [True, False, False, False, False, False]
+    with pytest.raises(ValueError, match="parameters would do nothing: gradient='direct'"):
+        odeint(f, y0, t, parameters=[f.net[0].weight])
+
+
+def test_the_graph_that_a_closed_over_tensor_came_from_is_walked_once() -> None:
+    """A tensor with a long history behind it, as an encoder's output has, must not slow every evaluation."""
+    w = torch.tensor(0.3, dtype=torch.double, requires_grad=True)
+    context = w
+    for _ in range(3000):
+        context = context * 1.0
+    reached = Reached([], None)
+    for _ in range(2):
+        reached.add(context * 2)
+    outside = reached._outside
+    assert outside is not None
+    assert len(outside) > 3000
+    y0, t = torch.ones(1, 1, dtype=torch.double), torch.tensor([0.0, 1.0]).double()
+    ys = odeint(lambda t, y: -context * y, y0, t, gradient="adjoint", rtol=1e-9, atol=1e-9).ys
+    (gradient,) = torch.autograd.grad(ys[:, -1].sum(), w)
+    torch.testing.assert_close(gradient, -torch.exp(-w.detach()), rtol=1e-6, atol=1e-8)
 
 
 def test_a_second_derivative_is_refused() -> None:

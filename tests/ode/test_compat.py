@@ -167,3 +167,48 @@ def test_times_have_gradients(name: str) -> None:
 def adjoint(name: str, f: nn.Module) -> dict[str, Any]:
     """torchdiffeq asks for the parameters where the field is not a module."""
     return {"adjoint_params": tuple(f.parameters())} if name == "odeint_adjoint" else {}
+
+
+def test_only_adjoint_params_get_gradients() -> None:
+    f, t = Learned().double(), torch.tensor([0.0, 1.0], dtype=torch.double)
+    y0 = torch.randn(3, 2, dtype=torch.double)
+    gradients = []
+    for library in (compat, torchdiffeq):
+        f.zero_grad()
+        given = tuple(f.net[0].parameters())
+        library.odeint_adjoint(f, y0, t, rtol=1e-9, atol=1e-10, adjoint_params=given).sum().backward()
+        gradients.append([p.grad for p in f.parameters()])
+    assert (
+        [p is None for p in gradients[0]] == [p is None for p in gradients[1]] == [False, False, True, True]
+    )
+    torch.testing.assert_close(gradients[0][:2], gradients[1][:2], rtol=1e-6, atol=1e-8)
+
+
+@every_solve
+@pytest.mark.parametrize("event", ["step", "accept_step", "reject_step", "step_adjoint"])
+def test_callbacks_are_refused_not_ignored(name: str, event: str) -> None:
+    f = Spiral()
+    setattr(f, f"callback_{event}", lambda t0, y0, dt: None)
+    with pytest.raises(ValueError, match=f"func has callback_{event}, and callbacks are not called here"):
+        getattr(compat, name)(f, torch.ones(1, 2), torch.tensor([0.0, 1.0]))
+
+
+@every_solve
+def test_double_times_with_a_single_state_are_cast_as_there(name: str) -> None:
+    f, y0, t = Learned(), torch.randn(3, 2), torch.tensor([0.0, 0.5, 1.0], dtype=torch.double)
+    ours, theirs = both(name, f, y0, t, rtol=1e-5, atol=1e-6)
+    assert ours.dtype == theirs.dtype == torch.float32
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    seen = set()
+    compat.odeint(lambda t, y: (seen.add(t.dtype), -y)[1], y0, t, rtol=1e-5)
+    assert seen == {torch.float32}
+
+
+@every_solve
+def test_one_time_is_the_start(name: str) -> None:
+    f, t = Learned().double(), torch.tensor([0.7], dtype=torch.double)
+    y0 = torch.randn(3, 2, dtype=torch.double)
+    ours, theirs = both(name, f, y0, t)
+    assert torch.equal(ours, theirs)
+    assert ours.shape == (1, 3, 2)
+    assert torch.equal(compat.odeint(lambda t, y: y, (y0, y0[0]), t)[1], y0[:1])

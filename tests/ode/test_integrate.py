@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
-from torch import Tensor
+from torch import Tensor, nn
 
 from homeostat.ode import SOLVERS, Controller, Result, SolverError, odeint
+from homeostat.ode.build import Library, load_library
 from ode.problems import DETEST, Counted, Network, Problem, bent, decay, kepler, kepler_exact, swing
 
 every_solver = pytest.mark.parametrize("solver", list(SOLVERS))
@@ -484,9 +485,58 @@ def test_a_bound_on_fixed_steps_would_do_nothing() -> None:
 
 
 def test_a_time_that_cannot_resolve_its_steps_ends_the_solve() -> None:
-    t = torch.tensor([1e8, 1e8 + 64], dtype=torch.float32)
+    t = torch.tensor([1e17, 1e17 + 64], dtype=torch.float64)
     solution = odeint(lambda t, y: -y * 50, torch.ones(1, 1), t, backend="plain")
     assert solution.result.tolist() == [Result.STEP_TOO_SMALL]
+
+
+def wave(t: Tensor, y: Tensor) -> Tensor:
+    return torch.cos(t)[:, None] * y
+
+
+@pytest.mark.parametrize("start", [0.0, 1e4, 1e6])
+@pytest.mark.parametrize("solver", ["tsit5", "dopri5", "dopri8"])
+def test_single_precision_times_far_from_zero_cost_no_accuracy(solver: str, start: float) -> None:
+    """Were t + h rounded to float32, the time would run ahead of the state."""
+    t = torch.tensor([start, start + 1, start + 4], dtype=torch.float32)
+    y0 = torch.ones(1, 1, dtype=torch.double)
+    options: dict[str, Any] = {"solver": solver, "rtol": 1e-9, "atol": 1e-12}
+    decayed = odeint(lambda t, y: -y, y0, t, **options).require_ok().ys[0, :, 0]
+    torch.testing.assert_close(decayed, torch.exp(start - t.double()), rtol=5e-8, atol=1e-10)
+    waves = odeint(wave, y0, t, **options).require_ok().ys[0, :, 0]
+    exact = torch.exp(torch.sin(t.double()) - math.sin(start))
+    torch.testing.assert_close(waves, exact, rtol=5e-8, atol=0)
+
+
+@pytest.mark.parametrize("backend", ["plain", "native"])
+def test_a_single_precision_solve_does_not_depend_on_where_its_time_begins(backend: Any) -> None:
+    f, y0 = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 3)), torch.randn(4, 3)
+    if backend == "native" and not isinstance(load_library(), Library):
+        pytest.skip("no kernel here")
+    near, far = (
+        odeint(lambda t, y: f(y), y0, torch.tensor([start, start + 5]), backend=backend, rtol=1e-5).ys
+        for start in (0.0, 1e4)
+    )
+    torch.testing.assert_close(near, far, rtol=1e-6, atol=1e-6)
+
+
+def test_the_field_is_given_its_times_in_the_finer_of_the_two_precisions() -> None:
+    for times, state, expected in (
+        (torch.float32, torch.float32, torch.float32),
+        (torch.float32, torch.float64, torch.float64),
+        (torch.float64, torch.float32, torch.float64),
+    ):
+        seen = set()
+
+        def field(t: Tensor, y: Tensor, seen: set[torch.dtype] = seen) -> Tensor:
+            seen.add(t.dtype)
+            return -y
+
+        t = torch.tensor([0.0, 1.0], dtype=times, requires_grad=True)
+        odeint(field, torch.ones(1, 1, dtype=state), t).ys.sum().backward()
+        assert seen == {expected}
+        assert t.grad is not None
+        assert t.grad.dtype == times
 
 
 @pytest.mark.parametrize("step_size", [0.0, -0.1, math.inf, math.nan])

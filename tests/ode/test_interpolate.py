@@ -33,7 +33,7 @@ def strides_of(tableau: Tableau, y: Tensor, ends: list[float]) -> list[Stride]:
 
 def times_of(*values: float) -> Times:
     t = torch.tensor([values], dtype=torch.double)
-    return Times(t=t, mask=torch.ones_like(t, dtype=torch.bool))
+    return Times(t=t, mask=torch.ones_like(t, dtype=torch.bool), dtype=t.dtype)
 
 
 @every_solver

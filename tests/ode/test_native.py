@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from homeostat.ode import SOLVERS, Controller, Result, Solution, SolverError, odeint
 from homeostat.ode.build import Library, load_library
-from ode.problems import Network, bent, decay
+from ode.problems import Network, bent
 
 
 @pytest.fixture(autouse=True)
@@ -536,20 +536,3 @@ def test_no_tape_is_kept_where_no_gradient_can_be_asked() -> None:
         native._Call = saved  # type: ignore[misc]
     gc.collect()
     assert tapes == [None, None]
-
-
-def test_the_field_is_never_asked_to_be_a_chain_twice() -> None:
-    """Tracing runs the user's code; once per field is enough."""
-    runs = []
-
-    def field(t: Tensor, y: Tensor) -> Tensor:
-        runs.append(1)
-        return decay(t, y)
-
-    y0 = torch.randn(2, 3)
-    with torch.no_grad():
-        first = odeint(field, y0, T).stats.evaluations.amax()
-        traced = len(runs) - int(first)
-        odeint(field, y0, T)
-    assert traced <= 1
-    assert len(runs) == traced + 2 * int(first)

@@ -34,12 +34,15 @@ def test_masked_times_repeat_the_one_before_whatever_they_held() -> None:
 
 def test_repeated_times_are_times() -> None:
     t = torch.tensor([0.0, 0.0, 1.0, 1.0])
-    assert torch.equal(read_times(t, Y0, None).t[0], t)
+    assert torch.equal(read_times(t, Y0, None).t[0], t.double())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_time_keeps_its_dtype(dtype: torch.dtype) -> None:
-    assert read_times(torch.tensor([0.0, 1.0], dtype=dtype), Y0, None).t.dtype == dtype
+def test_time_is_double_inside_and_the_field_s_own_outside(dtype: torch.dtype) -> None:
+    times = read_times(torch.tensor([0.0, 1.0], dtype=dtype), Y0, None)
+    assert times.t.dtype == torch.double
+    assert times.dtype == dtype
+    assert read_times(torch.tensor([0.0, 1.0], dtype=dtype), Y0.double(), None).dtype == torch.double
 
 
 def test_times_that_turn_round_are_named_with_their_sample() -> None:

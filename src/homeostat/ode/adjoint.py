@@ -6,15 +6,25 @@ parameters are quadratures over the accepted steps, so their error does not feed
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from homeostat.ode.march import Iterate, March, Position, Stride, march_adaptive, march_fixed, start, to_stats
+from homeostat.ode.march import (
+    Iterate,
+    March,
+    Position,
+    Stride,
+    iterate,
+    march_adaptive,
+    march_fixed,
+    start,
+    to_stats,
+)
 from homeostat.ode.result import Result, Solution, SolverError
 from homeostat.ode.solver import Field, per_sample, weighted
 from homeostat.ode.tableau import Tableau
@@ -22,35 +32,70 @@ from homeostat.ode.times import Times
 from homeostat.ode.unroll import unroll
 
 
-def leaves(output: Tensor) -> Iterator[Tensor]:
-    """Yield the tensors whose gradients a backward pass from `output` would reach."""
-    seen, stack = set(), [output.grad_fn]
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        variable = getattr(node, "variable", None)  # only AccumulateGrad nodes carry one
-        if variable is not None:
-            yield variable
-        stack.extend(parent for parent, _ in node.next_functions)
+class Reached:
+    """The tensors whose gradients the adjoint computes: those that were named, or all that the field reaches."""
+
+    def __init__(self, owned: Sequence[Tensor], named: Sequence[Tensor] | None) -> None:
+        self.named = named
+        self._leaves = {id(p): p for p in (owned if named is None else named) if p.requires_grad}
+        # The graph of a tensor that the field closes over outlives an evaluation; it is walked twice, not always.
+        self._outside: set[object] | None = None
+        self._first: set[object] | None = None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(self._leaves.values())
+
+    def add(self, slope: Tensor, state: Tensor | None = None) -> list[Tensor]:
+        """Add the leaves of the graph of one evaluation, but for its state, and return those that are new."""
+        if self.named is not None:
+            return []
+        seen, stack, new = set(self._outside or ()), [slope.grad_fn], []
+        while stack:
+            node = stack.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            variable = getattr(node, "variable", None)  # only AccumulateGrad nodes carry one
+            if variable is not None and variable is not state and id(variable) not in self._leaves:
+                new.append(variable)
+            stack.extend(parent for parent, _ in node.next_functions)
+        if self._first is None:
+            self._first = seen
+        elif self._outside is None:
+            self._outside, self._first = self._first & seen, set()
+        self._leaves |= {id(variable): variable for variable in new}
+        return new
+
+    def watch(self, f: Field) -> Field:
+        """Return the field, with the leaves of every evaluation noted."""
+
+        def field(t: Tensor, y: Tensor) -> Tensor:
+            with torch.enable_grad():
+                slope = f(t.detach(), y.detach())
+            if not isinstance(slope, Tensor):
+                return slope
+            self.add(slope)
+            return slope.detach()
+
+        return field
 
 
-def backsolve(f: Field, y0: Tensor, march: March, step: Iterate, method: str) -> Solution:
+def backsolve(f: Field, y0: Tensor, march: March, step: Iterate, method: str, reached: Reached) -> Solution:
     """Solve without a graph; the backward pass solves for state and adjoint from each observation to the one before."""
-    with torch.enable_grad():
-        probe = f(march.times.start.detach(), y0.detach())
-    parameters = {id(leaf): leaf for leaf in leaves(probe)} if isinstance(probe, Tensor) else {}
-    if isinstance(f, nn.Module):
-        # Parameters that the first evaluation did not touch may be touched later.
-        parameters |= {id(p): p for p in f.parameters() if p.requires_grad}
+    watched, probes = f, 0
+    if step is iterate:
+        watched = reached.watch(f)
+    else:  # compiled code cannot be watched: the first evaluation speaks for it, and the way back checks that
+        with torch.no_grad():
+            reached.watch(f)(march.times.start.detach(), y0.detach())
+        probes = 1
     with torch.no_grad():
-        solution = unroll(f, march, y0, "direct", step, method)
-    wanted = tuple(leaf for leaf in parameters.values() if leaf.requires_grad and leaf.is_leaf)
+        solution = unroll(watched, march, y0, "direct", step, method)
     ys: Tensor = _Backsolve.apply(  # type: ignore[no-untyped-call]  # torch's own
-        f, march, solution, solution.ys, y0, march.times.t, *wanted
+        f, march, solution, reached, solution.ys, y0, march.times.t, *reached.tensors
     )
-    stats = replace(solution.stats, evaluations=solution.stats.evaluations + 1)  # the probe
+    stats = replace(solution.stats, evaluations=solution.stats.evaluations + probes)
     return Solution(ys=ys, stats=stats, result=solution.result, method="adjoint, " + solution.method)
 
 
@@ -59,9 +104,15 @@ class _Backsolve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, f: Field, march: March, solution: Solution, ys: Tensor, *tensors: Tensor
+        ctx: FunctionCtx,
+        f: Field,
+        march: March,
+        solution: Solution,
+        reached: Reached,
+        ys: Tensor,
+        *tensors: Tensor,
     ) -> Tensor:
-        ctx.f, ctx.march, ctx.solution = f, march, solution  # type: ignore[attr-defined]  # autograd's own idiom
+        ctx.f, ctx.march, ctx.solution, ctx.reached = f, march, solution, reached  # type: ignore[attr-defined]  # autograd's own idiom
         ctx.save_for_backward(ys, *tensors)
         return ys.clone()
 
@@ -73,24 +124,18 @@ class _Backsolve(torch.autograd.Function):
             )
         ys, _, t, *parameters = ctx.saved_tensors
         with torch.autocast(ys.device.type, enabled=False):
-            gradients = _march_back(ctx.f, ctx.march, ctx.solution, parameters, ys, t, grad_ys)
+            solve = ctx.f, ctx.march, ctx.solution, ctx.reached
+            gradients = _march_back(*solve, parameters, ys, t, grad_ys)
         grad_y0, grad_t, *grad_parameters = gradients
-        return (
-            None,
-            None,
-            None,
-            None,
-            grad_y0,
-            grad_t if ctx.needs_input_grad[5] else None,
-            *grad_parameters,
-        )
+        return (*(None,) * 5, grad_y0, grad_t if ctx.needs_input_grad[6] else None, *grad_parameters)
 
 
 def _march_back(
     f: Field,
     march: March,
     solution: Solution,
-    parameters: Sequence[Tensor],
+    reached: Reached,
+    parameters: list[Tensor],
     ys: Tensor,
     t: Tensor,
     grad_ys: Tensor,
@@ -107,7 +152,7 @@ def _march_back(
     # The tensor that `stats` holds: the caller sees these counts once the backward pass has run.
     counted = solution.stats.evaluations_backward
     quadrature = sum(map(bool, march.tableau.b)) if parameters else 0
-    field = _augmented(f, shape)
+    field = _augmented(f, shape, reached)
     step = None
     for index in range(t.shape[1] - 1, 0, -1):
         # The stored state replaces the one integrated backwards, so that its drift ends at each observation.
@@ -117,7 +162,7 @@ def _march_back(
             grad_t[:, index] += _inner(pulls[:, index], f(t[:, index], y)).to(t.dtype)
         nearer = torch.where(arrived, t[:, index - 1], t[:, index])
         both = torch.stack([t[:, index], nearer], dim=1).detach()
-        leg = replace(march, times=Times(t=both, mask=torch.ones_like(both, dtype=torch.bool)))
+        leg = replace(march, times=replace(march.times, t=both, mask=torch.ones_like(both, dtype=torch.bool)))
         joint = torch.cat([y.reshape(len(y), -1), adjoint.reshape(len(y), -1)], dim=1)
         position, strides = _one_leg(field, leg, joint, step)
         step = position.h
@@ -149,7 +194,7 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).reshape(len(a), -1).sum(dim=1)
 
 
-def _augmented(f: Field, shape: torch.Size) -> Field:
+def _augmented(f: Field, shape: torch.Size, reached: Reached) -> Field:
     """Return d/dt of state and adjoint side by side: f, and minus adjoint times Jacobian (Chen et al. 2018, eq. 4)."""
 
     def field(t: Tensor, joint: Tensor) -> Tensor:
@@ -158,6 +203,7 @@ def _augmented(f: Field, shape: torch.Size) -> Field:
             y = state.reshape(shape).detach().requires_grad_()
             # A field without a state in it has no graph; zero times the state gives it one, and no gradient.
             slope = f(t, y)
+            _refuse_late(reached.add(slope, y))
             slope = slope if slope.requires_grad else slope + 0 * y
             (pull,) = torch.autograd.grad(
                 slope, y, adjoint.reshape(shape), allow_unused=True, materialize_grads=True
@@ -165,6 +211,15 @@ def _augmented(f: Field, shape: torch.Size) -> Field:
         return torch.cat([slope.detach().reshape(state.shape), -pull.reshape(state.shape)], dim=1)
 
     return field
+
+
+def _refuse_late(late: list[Tensor]) -> None:
+    if late:
+        raise SolverError(
+            f"gradient='adjoint': the way back reached a parameter of shape {tuple(late[0].shape)} that no "
+            "evaluation of the way forward reached. Name it in parameters=[...], make the field a module "
+            "that owns it, or use gradient='direct'."
+        )
 
 
 def _one_leg(field: Field, leg: March, joint: Tensor, step: Tensor | None) -> tuple[Position, list[Stride]]:

@@ -1,203 +1,256 @@
-"""Recognise vector fields that are chains of linear layers, because the native kernel can solve those."""
+"""Recognise vector fields that are chains of linear layers, because the native kernel can solve those.
 
-import contextlib
-import operator
+The field is evaluated once, on one sample and with gradients, and every call that it makes to torch is read. It is a
+chain if these calls are the chain's and nothing else. Nothing is remembered: weights, modes and code may have changed
+before the next solve. Only the calling thread is watched.
+"""
+
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-from weakref import WeakKeyDictionary, ref
+from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from homeostat.ode.solver import Field
 
 # Codes shared with native/kernel.cpp.
 _IDENTITY, _TANH, _SIGMOID, _RELU, _SOFTPLUS, _ELU, _SILU = range(7)
 
-_MODULES: dict[type[nn.Module], int] = {
-    nn.Identity: _IDENTITY,
-    nn.Tanh: _TANH,
-    nn.Sigmoid: _SIGMOID,
-    nn.ReLU: _RELU,
-    nn.Softplus: _SOFTPLUS,
-    nn.ELU: _ELU,
-    nn.SiLU: _SILU,
+# Each function, the names of its options in their order, and the values that change nothing.
+_Options = dict[str, tuple[object, ...]]
+_INPLACE: _Options = {"inplace": (False, True)}
+_ACTIVATIONS: dict[Any, tuple[int, _Options]] = {
+    torch.tanh: (_TANH, {}),
+    torch.Tensor.tanh: (_TANH, {}),
+    functional.tanh: (_TANH, {}),
+    torch.sigmoid: (_SIGMOID, {}),
+    torch.Tensor.sigmoid: (_SIGMOID, {}),
+    functional.sigmoid: (_SIGMOID, {}),
+    torch.relu: (_RELU, {}),
+    torch.Tensor.relu: (_RELU, {}),
+    functional.relu: (_RELU, _INPLACE),
+    functional.softplus: (_SOFTPLUS, {"beta": (1,), "threshold": (20,)}),
+    functional.elu: (_ELU, {"alpha": (1.0,), **_INPLACE}),
+    functional.silu: (_SILU, _INPLACE),
 }
-_FUNCTIONS: dict[Any, int] = {
-    torch.tanh: _TANH,
-    functional.tanh: _TANH,
-    torch.sigmoid: _SIGMOID,
-    functional.sigmoid: _SIGMOID,
-    torch.relu: _RELU,
-    functional.relu: _RELU,
-    functional.softplus: _SOFTPLUS,
-    functional.elu: _ELU,
-    functional.silu: _SILU,
-}
-_METHODS = {"tanh": _TANH, "sigmoid": _SIGMOID, "relu": _RELU}
+_JOINS = (torch.cat, torch.concat, torch.concatenate)
+# The frame in which a module calls its hooks and its forward.
+_MODULE_CALL = nn.Module._call_impl.__code__
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """Linear layers with an activation after each. Layers are kept, not weights: training replaces weights."""
+    """Linear layers with an activation after each, as one evaluation of the field computed them."""
 
-    layers: tuple[nn.Linear, ...]
+    weights: tuple[Tensor, ...]
+    """(out, in) each: the tensors that the field itself used, so that gradients reach what it reaches."""
+    biases: tuple[Tensor | None, ...]
     activations: tuple[int, ...]
     time_row: int
     """Where the time stands in the first layer's input: 0 before the state, the state's size after it, -1 nowhere."""
-    visited: tuple[ref[nn.Module], ...]
-    """Every module that was called; weak, because a container may hold the field itself."""
-
-    @property
-    def has_hooks(self) -> bool:
-        """Say whether a module runs code of the user's around its call, which the layers alone do not show."""
-        modules = (module for weak in self.visited if (module := weak()) is not None)
-        return any(
-            m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
-            for m in modules
-        )
+    slope: Tensor
+    """The field's own value (1, dim) where it was read."""
 
     @property
     def parameters(self) -> list[Tensor]:
         """Return weight and bias of each layer; an absent bias is left out."""
-        return [p for layer in self.layers for p in (layer.weight, layer.bias) if p is not None]
+        pairs = zip(self.weights, self.biases, strict=True)
+        return [tensor for pair in pairs for tensor in pair if tensor is not None]
+
+    @property
+    def widths(self) -> list[int]:
+        return [self.weights[0].shape[1], *(weight.shape[0] for weight in self.weights)]
 
 
-_KNOWN: WeakKeyDictionary[Callable[..., Any], Chain | None] = WeakKeyDictionary()
+class _NotAChainError(BaseException):
+    """Leaves the field at its first call that is no chain's; its `except Exception` does not hold it."""
 
 
-def find_chain(f: Field) -> Chain | None:
-    """Trace `f` and return its chain, or None. The caller compares the first value with f's own.
-
-    A trace shows one path through the code: a field that branches on its input, or was changed since, reads as a chain
-    that it is not.
-    """
-    try:
-        if f not in _KNOWN:
-            _KNOWN[f] = _trace(f)
-        return _KNOWN[f]
-    except TypeError:  # neither hashable nor weakly referable: traced for each solve
-        return _trace(f)
-
-
-def forget_chain(f: Field) -> None:
-    """Remember that `f` is no chain: it no longer computes what was traced."""
-    with contextlib.suppress(TypeError):
-        _KNOWN[f] = None
+def read_chain(f: Field, t: Tensor, y: Tensor) -> Chain | str:
+    """Evaluate `f` at one sample, t (1,) and y (1, dim), and return its chain, or why it is none."""
+    reader = _read(f, t, y)
+    if isinstance(reader, str):
+        return reader
+    if not all(isinstance(p, nn.Parameter) for p in reader.tensors):
+        # A weight that code out of sight computes from the state is another tensor for another state.
+        again = _read(f, t, y + 1)
+        if isinstance(again, str) or list(map(id, again.tensors)) != list(map(id, reader.tensors)):
+            return _because("its weights are computed inside it")
+    return reader.chain()
 
 
-class _Reader(fx.Tracer):
-    """Records linear layers and activations as single nodes, whether `f` owns them or closes over them."""
+def _because(reason: str) -> str:
+    return f"the field is not a chain of linear layers with common activations between: {reason}"
 
-    def __init__(self) -> None:
+
+def _read(f: Field, t: Tensor, y: Tensor) -> "_Reader | str":
+    with torch.inference_mode(False), torch.enable_grad():
+        reader = _Reader(t.detach().clone(), y.detach().clone().requires_grad_())
+        try:
+            with reader:
+                slope = f(reader.t, reader.y)
+            reader.finish(slope)
+        except (Exception, _NotAChainError) as error:  # noqa: BLE001  the field is the user's code; the solve raises it
+            return _because(reader.reason or f"it raised {type(error).__name__}")
+    return reader
+
+
+class _Reader(TorchFunctionMode):
+    """Follows the state through the calls of one thread, and leaves the field at the first that is no chain's."""
+
+    def __init__(self, t: Tensor, y: Tensor) -> None:
         super().__init__()
-        self.modules: dict[str, nn.Module] = {}
-        self.visited: list[ref[nn.Module]] = []
+        self.t, self.y = t, y
+        self.reason = ""
+        self.time_row = -1
+        self.weights: list[Tensor] = []
+        self.biases: list[Tensor | None] = []
+        self.activations: list[int] = []
+        self._column: Tensor | None = None
+        self._modules: set[nn.Module] = set()
+        self._move(y)
 
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    @property
+    def tensors(self) -> list[Tensor]:
+        pairs = zip(self.weights, self.biases, strict=True)
+        return [tensor for pair in pairs for tensor in pair if tensor is not None]
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        self.visited.append(ref(m))
-        return super().call_module(m, forward, args, kwargs)
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) in _MODULES or type(m) is nn.Linear
-
-    def path_of_module(self, mod: nn.Module) -> str:
-        name = f"m{len(self.modules)}"
-        self.modules[name] = mod
-        return name
-
-
-def _trace(f: Field) -> Chain | None:
-    reader = _Reader()
-
-    def call(t: Tensor, y: Tensor) -> Tensor:
-        return f(t, y)
-
-    try:
-        graph = reader.trace(call)
-    except Exception:  # noqa: BLE001  any code of the user's may run here, on proxies that it was not written for
-        return None
-    return _read(graph, reader)
-
-
-def _read(graph: fx.Graph, reader: _Reader) -> Chain | None:
-    nodes = list(graph.nodes)
-    inputs = [node for node in nodes if node.op == "placeholder"]
-    output = nodes[-1].args[0]
-    if len(inputs) != 2 or not isinstance(output, fx.Node):
-        return None
-    t, y = inputs
-    layers: list[nn.Linear] = []
-    activations: list[int] = []
-    node = output
-    pending = _IDENTITY
-    while True:
-        module = reader.modules.get(str(node.target)) if node.op == "call_module" else None
-        if isinstance(module, nn.Linear):
-            layers.insert(0, module)
-            activations.insert(0, pending)
-            pending = _IDENTITY
-        elif (kind := _activation(node, module)) is not None:
-            if pending != _IDENTITY and kind != _IDENTITY:
-                return None
-            pending = kind if pending == _IDENTITY else pending
+        options: dict[str, Any] = kwargs or {}
+        # Something out of sight may have written into the tensor since.
+        if self.reason or self._state._version != self._version:
+            self._refuse(self.reason or "it writes into a tensor")
+        self._note_module()
+        if _is_column(func, args, options, self.t):
+            self._column = func(*args, **options)
+            return self._column
+        if func is functional.linear:
+            self._add_layer(*args, **options)
+        elif func in _JOINS:
+            self._join(*args, **options)
+        elif func in _ACTIVATIONS and args and args[0] is self._state:
+            self._activate(func, args[1:], options)
         else:
-            break
-        source = node.args[0]
-        if not isinstance(source, fx.Node) or len(node.args) != 1:
-            return None
-        node = source
-    if not layers or pending != _IDENTITY:
-        return None
-    row = -1 if node is y else _time_row(node, t, y, layers[0].in_features)
-    if row is None:
-        return None
-    return Chain(
-        layers=tuple(layers), activations=tuple(activations), time_row=row, visited=tuple(reader.visited)
+            self._refuse(f"it calls {getattr(func, '__name__', func)}")
+        output = func(*args, **options)
+        if type(output) is not Tensor or not output.requires_grad:
+            self._refuse("it computes without gradients")
+        if output.dtype != self.y.dtype:
+            self._refuse(f"it computes in {str(output.dtype).removeprefix('torch.')}")
+        self._move(output)
+        return output
+
+    def _move(self, state: Tensor) -> None:
+        self._state, self._version = state, state._version
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self.reason = reason
+        raise _NotAChainError
+
+    def _note_module(self) -> None:
+        """Keep the outermost module whose call leads to this one; below it are all that may have hooks."""
+        frame = sys._getframe(2)
+        outermost = None
+        while frame.f_back is not None and frame.f_code is not _read.__code__:
+            if frame.f_code is _MODULE_CALL:
+                outermost = frame
+            frame = frame.f_back
+        if outermost is not None:
+            self._modules.add(outermost.f_locals["self"])
+
+    def _add_layer(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
+        tensors = [weight] if bias is None else [weight, bias]
+        inside = (self.t, self.y, self._state, self._column)
+        if input is not self._state or any(p is x for p in tensors for x in inside):
+            self._refuse("a linear layer is not fed by the one before it")
+        if any(type(p) not in (Tensor, nn.Parameter) or p.dim() != 2 - i for i, p in enumerate(tensors)):
+            self._refuse("a weight is not an ordinary matrix")
+        self.weights.append(weight)
+        self.biases.append(bias)
+        self.activations.append(_IDENTITY)
+
+    def _activate(self, func: Any, positional: tuple[Any, ...], options: dict[str, Any]) -> None:
+        kind, allowed = _ACTIVATIONS[func]
+        given = dict(zip(allowed, positional, strict=False)) | options
+        if len(positional) > len(allowed) or any(v not in allowed.get(k, ()) for k, v in given.items()):
+            self._refuse(f"{func.__name__} has options of its own")
+        if not self.weights or self.activations[-1] != _IDENTITY:
+            self._refuse("an activation does not follow a linear layer")
+        self.activations[-1] = kind
+
+    def _join(self, tensors: Any, dim: int = 0) -> None:
+        first, second = tensors if isinstance(tensors, list | tuple) and len(tensors) == 2 else (None, None)
+        column = self._column
+        if dim not in (1, -1) or self._state is not self.y or column is None:
+            self._refuse("it joins tensors otherwise than the state with the time")
+        elif first is self.y and second is column:
+            self.time_row = self.y.shape[1]
+        elif first is column and second is self.y:
+            self.time_row = 0
+        else:
+            self._refuse("it joins tensors otherwise than the state with the time")
+
+    def finish(self, slope: object) -> None:
+        """Refuse what is not computed by the calls that were read, or runs code of the user's around them."""
+        if slope is not self._state or not self.weights or self._state._version != self._version:
+            self._refuse("its value does not come from its last layer")
+        if torch.nn.modules.module._has_any_global_hook() or any(map(_has_hooks, self._modules)):
+            self._refuse("a module of the field has hooks")
+        if not _reaches_exactly(self._state, [self.y, *self.tensors]):
+            self._refuse("gradients do not reach exactly its weights")
+
+    def chain(self) -> Chain:
+        return Chain(
+            weights=tuple(self.weights),
+            biases=tuple(self.biases),
+            activations=tuple(self.activations),
+            time_row=self.time_row,
+            slope=self._state.detach(),
+        )
+
+
+def _is_column(func: Any, args: tuple[Any, ...], options: dict[str, Any], t: Tensor) -> bool:
+    """Recognise t[:, None], t.unsqueeze(-1) and t.unsqueeze(1)."""
+    if not args or args[0] is not t:
+        return False
+    if func is Tensor.__getitem__:
+        return bool(args[1] == (slice(None), None))
+    if func not in (Tensor.unsqueeze, torch.unsqueeze):
+        return False
+    return (*args[1:], *options.values()) in ((1,), (-1,))
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return any(
+        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
+        for m in module.modules()
     )
 
 
-# What torch's functions record when they are called without options; `inplace` changes no value.
-_DEFAULTS: dict[str, tuple[object, ...]] = {
-    "alpha": (1.0,),
-    "beta": (1,),
-    "threshold": (20,),
-    "inplace": (False, True),
-}
-
-
-def _activation(node: fx.Node, module: nn.Module | None) -> int | None:
-    if module is not None:
-        options = {name: vars(module)[name] for name in _DEFAULTS if name in vars(module)}
-        kind = _MODULES.get(type(module))
-    else:
-        options = dict(node.kwargs)
-        named = node.op == "call_method"
-        kind = _METHODS.get(str(node.target)) if named else _FUNCTIONS.get(node.target)
-    return kind if all(value in _DEFAULTS.get(name, ()) for name, value in options.items()) else None
-
-
-def _time_row(node: fx.Node, t: fx.Node, y: fx.Node, width: int) -> int | None:
-    """Return the row of t in cat([y, t[:, None]], -1), or in the same with t first; None for anything else."""
-    if node.op != "call_function" or node.target not in (torch.cat, torch.concat):
-        return None
-    parts = node.args[0]
-    dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-    if dim not in (1, -1) or not isinstance(parts, list | tuple) or len(parts) != 2:
-        return None
-    if parts[0] is y and _is_column(parts[1], t):
-        return width - 1
-    return 0 if parts[1] is y and _is_column(parts[0], t) else None
-
-
-def _is_column(node: object, t: fx.Node) -> bool:
-    """Recognise t[:, None], t.unsqueeze(-1) and t.unsqueeze(1)."""
-    if not isinstance(node, fx.Node) or not node.args or node.args[0] is not t:
-        return False
-    if node.op == "call_function" and node.target is operator.getitem:
-        return node.args[1] == (slice(None), None)
-    return node.op == "call_method" and node.target == "unsqueeze" and node.args[1] in (1, -1)
+def _reaches_exactly(output: Tensor, inputs: list[Tensor]) -> bool:
+    """Say whether a backward pass would reach exactly those of `inputs` that need a gradient."""
+    wanted = [x for x in inputs if x.requires_grad]
+    ends: set[object] = {id(x) if x.grad_fn is None else x.grad_fn for x in wanted}
+    reached: set[object] = set()
+    seen: set[object] = set()
+    stack = [output.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        variable = getattr(node, "variable", None)  # only AccumulateGrad nodes carry one
+        end = node if variable is None else id(variable)
+        if end in ends:
+            reached.add(end)
+        elif variable is not None:
+            return False
+        else:
+            stack.extend(parent for parent, _ in node.next_functions)
+    return reached == ends

@@ -42,6 +42,10 @@ _METHODS: dict[str | None, str | Tableau] = {
     "rk4": _RK4,
 }
 
+_CALLBACKS = tuple(
+    f"callback_{event}{way}" for event in ("step", "accept_step", "reject_step") for way in ("", "_adjoint")
+)
+
 
 def odeint(
     func: TheirField,
@@ -70,10 +74,9 @@ def odeint_adjoint(
 ) -> Any:
     """Solve as `odeint` does; compute gradients by a solve backwards in time.
 
-    The parameters of `func` are found whether it is a module or not, so `adjoint_params` adds nothing.
+    Only `adjoint_params` get gradients. Without them, all that `func` reaches do, whether it is a module or not.
     """
-    del adjoint_params
-    return _solve(func, y0, t, rtol, atol, method, options, "adjoint")
+    return _solve(func, y0, t, rtol, atol, method, options, "adjoint", adjoint_params)
 
 
 def _solve(
@@ -85,11 +88,18 @@ def _solve(
     method: str | None,
     options: Mapping[str, Any] | None,
     gradient: Gradient,
+    parameters: Sequence[Tensor] | None = None,
 ) -> Any:
     if method not in _METHODS:
         known = ", ".join(repr(name) for name in _METHODS if name)
         raise ValueError(f"method={method!r} is not offered; choose one of {known}.")
     tableau = find_solver(_METHODS[method])
+    callbacks = [name for name in _CALLBACKS if getattr(func, name, None) is not None]
+    if callbacks:
+        raise ValueError(
+            f"func has {' and '.join(callbacks)}, and callbacks are not called here. Remove them, and read the "
+            "steps from the statistics of homeostat.ode.odeint."
+        )
     parts = y0 if isinstance(y0, tuple) else (y0,)
     shapes = [part.shape for part in parts]
     sizes = [part.numel() for part in parts]
@@ -102,6 +112,8 @@ def _solve(
         return tuple(pieces) if isinstance(y0, tuple) else pieces[0]
 
     field = _Flattened(func, unflatten)
+    if len(t) == 1:
+        return unflatten(flat, t.shape)
     settings: dict[str, Any] = {}
     if tableau.is_adaptive:
         settings |= {"rtol": _carried(rtol, flat.dtype), "atol": atol, "max_steps": 2**31 - 1}
@@ -109,7 +121,9 @@ def _solve(
     if not tableau.is_adaptive and "step_size" not in settings and len(t) == 2:
         # Here torchdiffeq takes one step; so do we, since its users may rely on it.
         settings["step_size"] = float((t[1] - t[0]).abs())
-    solution = solve(field, flat, t, solver=tableau, gradient=gradient, **settings).require_ok()
+    solution = solve(
+        field, flat, t, solver=tableau, gradient=gradient, backend="plain", parameters=parameters, **settings
+    ).require_ok()
     return unflatten(solution.ys[0], solution.ys.shape[1:2])
 
 
@@ -121,7 +135,7 @@ class _Flattened(nn.Module):
         self.func, self.unflatten = func, unflatten
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        slopes = self.func(t[0], self.unflatten(y[0], torch.Size()))
+        slopes = self.func(t[0].to(y.dtype), self.unflatten(y[0], torch.Size()))
         parts = slopes if isinstance(slopes, tuple) else (slopes,)
         return torch.cat([part.reshape(-1) for part in parts])[None]
 

@@ -3,12 +3,13 @@
 import functools
 import logging
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from homeostat.ode.adjoint import backsolve
+from homeostat.ode.adjoint import Reached, backsolve
 from homeostat.ode.compiled import choose_step
 from homeostat.ode.controller import Controller
 from homeostat.ode.march import March
@@ -39,6 +40,7 @@ def odeint(
     mask: Tensor | None = None,
     controller: Controller | None = None,
     backend: Backend = "auto",
+    parameters: Sequence[Tensor] | None = None,
 ) -> Solution:
     """Solve dy/dt = f(t, y) from `y0` (B, ...) and observe it at `t`, shaped (T,) or (B, T).
 
@@ -53,6 +55,7 @@ def odeint(
 
     `gradient`: "direct" differentiates the steps; "checkpoint" does so with memory that grows as the square root
     of their number; "adjoint" solves backwards with memory independent of it, accurate to the tolerance only.
+    `parameters` names the tensors that "adjoint" gives gradients to; by default all that the field reaches.
     `backend`: "native" is a C++ kernel for fields that are chains of linear layers, "compiled" torch.compile,
     "plain" neither; "auto" takes the fastest that applies and says so in `Solution.method`.
     """
@@ -63,6 +66,8 @@ def odeint(
     times = read_times(t, y0, mask)
     controller = _choose_steps(tableau, times, y0, rtol, atol, step_size, controller)
     max_steps = _choose_limit(max_steps, controller is not None)
+    if parameters is not None and gradient != "adjoint":
+        raise ValueError(f"parameters would do nothing: gradient={gradient!r} reaches every tensor. Drop it.")
     # A solver's error control is meaningless on half-precision slopes.
     with torch.autocast(y0.device.type, enabled=False):
         march = March(
@@ -78,9 +83,20 @@ def odeint(
             return outcome
         step, method = choose_step(backend, controller is not None, outcome)
         _announce(method)
+        field = f if times.dtype == times.t.dtype else _in_precision(f, times.dtype)
         if gradient == "adjoint" and torch.is_grad_enabled():
-            return backsolve(f, y0, march, step, method)
-        return unroll(f, march, y0, gradient, step, method)
+            owned = list(f.parameters()) if isinstance(f, nn.Module) else []
+            return backsolve(field, y0, march, step, method, Reached(owned, parameters))
+        return unroll(field, march, y0, gradient, step, method)
+
+
+def _in_precision(f: Field, dtype: torch.dtype) -> Field:
+    """Give the field its times as it expects them; inside they are kept in double precision."""
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return f(t.to(dtype), y)
+
+    return field
 
 
 @functools.cache

@@ -196,8 +196,7 @@ def iterate(f: Field, march: March, stop: Tensor, position: Position) -> tuple[P
         proposal = h * factor
         proposal = torch.where(accept & lands & (proposal.abs() < position.h.abs()), position.h, proposal)
         proposal = torch.where(active, proposal, position.h)
-        scale = torch.maximum(t.abs(), (march.times.end - march.times.start).abs())
-        stuck = frozen | (reject & (proposal.abs() <= 4 * torch.finfo(t.dtype).eps * scale))
+        stuck = frozen | (reject & (proposal.abs() <= march.times.shortest_step))
         tried = position.accepted + position.rejected + active
         ended = accept & (lands & (stop == march.times.end))
         result = position.result

@@ -8,12 +8,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """Observation times (B, T) of a batch; a sample's first time is where its `y0` lives."""
+    """Observation times (B, T) of a batch, in double precision; a sample's first time is where its `y0` lives."""
 
     t: Tensor
     """Masked entries repeat the last time observed before them, so that every row is monotone."""
     mask: Tensor
     """True where there is an observation."""
+    dtype: torch.dtype
+    """The precision in which the field is given its times."""
 
     @property
     def start(self) -> Tensor:
@@ -22,6 +24,12 @@ class Times:
     @property
     def end(self) -> Tensor:
         return self.t[:, -1]
+
+    @property
+    def shortest_step(self) -> Tensor:
+        """Return the step (B,) that the times cannot resolve; from a late start, those of the field are coarser."""
+        span, late = (self.end - self.start).abs(), torch.maximum(self.start.abs(), self.end.abs())
+        return 4 * torch.maximum(torch.finfo(self.dtype).eps * span, torch.finfo(self.t.dtype).eps * late)
 
     @property
     def direction(self) -> Tensor:
@@ -42,12 +50,15 @@ def read_times(t: Tensor, y0: Tensor, mask: Tensor | None) -> Times:
     if t.dim() == 2 and t.shape[0] != batch:
         raise ValueError(f"t has {t.shape[0]} rows but y0 has {batch} samples; give each sample its own row.")
     shape = (batch, t.shape[-1])
-    t = t.to(y0.device).expand(shape)
+    dtype = torch.promote_types(t.dtype, y0.dtype)
+    # In single precision t + h is rounded, while the state moves by h. Apple's GPU has nothing better.
+    inside = torch.float32 if y0.device.type == "mps" else torch.float64
+    t = t.to(y0.device, inside).expand(shape)
     valid = torch.ones(shape, dtype=torch.bool, device=t.device) if mask is None else _read_mask(mask, t)
     _require_finite(t, valid)
     t = t if mask is None else _carry_forward(t, valid)
     _require_monotone(t)
-    return Times(t=t, mask=valid)
+    return Times(t=t, mask=valid, dtype=dtype)
 
 
 def _read_mask(mask: Tensor, t: Tensor) -> Tensor:

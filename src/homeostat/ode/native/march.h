@@ -1,6 +1,7 @@
 // Forward: samples are loaded into lanes, stepped, judged and observed, as march.py does for a whole batch.
 #pragma once
 
+#include <cfloat>
 #include <cmath>
 
 #include "chunk.h"
@@ -268,8 +269,9 @@ inline bool Chunk::judge(Lane& l, double norm, double length, bool lands, double
     } else {
         l.h = proposal;
         l.rejected++;
-        const double scale = std::max(std::abs(l.t), std::abs(l.end - time(l.sample, 0)));
-        if (std::abs(proposal) <= 4 * p.epsilon * scale) l.verdict = finite ? STEP_TOO_SMALL : NONFINITE;
+        const double begin = time(l.sample, 0), late = std::max(std::abs(begin), std::abs(l.end));
+        const double finest = std::max(p.epsilon * std::abs(l.end - begin), DBL_EPSILON * late);
+        if (std::abs(proposal) <= 4 * finest) l.verdict = finite ? STEP_TOO_SMALL : NONFINITE;
     }
     if (l.verdict == ON_ITS_WAY && l.accepted + l.rejected >= p.max_steps && l.t != l.end) l.verdict = MAX_STEPS;
     return accept;

@@ -22,7 +22,7 @@ struct Problem {
     int64_t degree, order, lands;
     double rtol, atol, safety, min_factor, max_factor, p, i, d;
     double step_size;               // negative: adaptive; zero: from observation to observation
-    double epsilon;                 // of the time's dtype
+    double epsilon;                 // of the times that the field is given
     int64_t max_steps, record, threads;
     int64_t probe;                  // the sample whose first slope is told
     const float* y0;
