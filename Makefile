@@ -10,7 +10,7 @@ JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format bench clean
+.PHONY: help setup demo test test-slow check format bench fields wheel clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -56,6 +56,13 @@ format: .venv/ready  ## put every file into the house format
 
 bench: .venv/ready-bench  ## measure every claim of the README against its peers
 	@failed=0; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || failed=1; done; exit $$failed
+
+fields: .venv/ready  ## solve 20,000 random fields by the kernel and check every value and gradient (15 min; SEED=n)
+	@$(BIN)/python benchmarks/ode_fields.py --count 20000 --seed $(or $(SEED),0)
+
+wheel: .venv/ready  ## build a wheel that carries the compiled kernel, into dist/
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 clean:  ## remove .venv and every cache; runs and stores stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build src/*.egg-info

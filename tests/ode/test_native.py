@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import gc
 import weakref
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from homeostat.ode import SOLVERS, Controller, Result, Solution, SolverError, odeint
 from homeostat.ode.build import Library, load_library
@@ -536,3 +538,82 @@ def test_no_tape_is_kept_where_no_gradient_can_be_asked() -> None:
         native._Call = saved  # type: ignore[misc]
     gc.collect()
     assert tapes == [None, None]
+
+
+# ---- activations over all floats
+
+
+def every_float() -> Tensor:
+    """Floats of both signs and of every exponent, and a fine grid where activations bend."""
+    bits = torch.arange(0, 0x7F800000, 7919, dtype=torch.int64).to(torch.int32).view(torch.float32)
+    bends = torch.cat([torch.linspace(0, 110, 100_001), 10 ** torch.linspace(-8, 2.1, 50_001)])
+    named = torch.tensor([0.0, 20.0, 10.0, 1e-5, 88.73, torch.inf])
+    half = torch.cat([bits, bends, named])
+    z = torch.cat([half, -half])
+    return z[: len(z) // 16 * 16].contiguous()
+
+
+def ulp(x: Tensor) -> Tensor:
+    """The distance of each value to the next float."""
+    size = x.abs().clamp_max(torch.finfo(torch.float32).max / 2)
+    return (torch.nextafter(size, torch.tensor(torch.inf)) - size).double()
+
+
+# Slopes are computed from outputs, as in torch. Beside 1, four ulp of an output move a slope by so much; silu's slope
+# sums terms as large as its input.
+ACTIVATIONS: dict[str, tuple[int, Any, float]] = {
+    "tanh": (1, torch.tanh, 8 * 2**-24),
+    "sigmoid": (2, torch.sigmoid, 4 * 2**-24),
+    "relu": (3, torch.relu, 0.0),
+    "softplus": (4, functional.softplus, 0.0),
+    "elu": (5, functional.elu, 0.0),
+    "silu": (6, functional.silu, 16 * 2**-24),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_and_their_slopes_are_torch_s_over_all_floats(name: str) -> None:
+    kind, function, absolute = ACTIVATIONS[name]
+    library = load_library()
+    assert isinstance(library, Library)
+    z = every_float()
+    value, slope = torch.empty_like(z), torch.empty_like(z)
+    pointers = (ctypes.c_void_p(x.data_ptr()) for x in (z, value, slope))
+    library.handle.homeostat_activate(*pointers, ctypes.c_int64(len(z)), ctypes.c_int64(kind))
+    z.requires_grad_()
+    expected = function(z)
+    (derivative,) = torch.autograd.grad(expected.sum(), z)
+    for ours, theirs, room in ((value, expected.detach(), 0.0), (slope, derivative, absolute)):
+        assert torch.equal(ours.isnan(), theirs.isnan())
+        assert torch.equal(ours.isinf(), theirs.isinf())
+        finite = torch.isfinite(theirs)
+        gap = (ours.double() - theirs.double())[finite].abs()
+        excess = gap - 4 * ulp(theirs[finite]) - room
+        worst = int(excess.argmax())
+        assert excess[worst] <= 0, (z[finite][worst], ours[finite][worst], theirs[finite][worst])
+
+
+@pytest.mark.parametrize(
+    ("name", "z"), [("sigmoid", -20.0), ("softplus", -20.0), ("elu", -1e-5), ("tanh", 10.0), ("silu", -30.0)]
+)
+def test_tails_that_were_once_wrong(name: str, z: float) -> None:
+    kind, function, _ = ACTIVATIONS[name]
+    library = load_library()
+    assert isinstance(library, Library)
+    x, value, slope = torch.full((16,), z), torch.empty(16), torch.empty(16)
+    pointers = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (x, value, slope))
+    library.handle.homeostat_activate(*pointers, ctypes.c_int64(16), ctypes.c_int64(kind))
+    x.requires_grad_()
+    expected = function(x)
+    torch.testing.assert_close(value, expected.detach(), rtol=5e-7, atol=0)
+    torch.testing.assert_close(slope, torch.autograd.grad(expected.sum(), x)[0], rtol=5e-7, atol=0)
+
+
+def test_the_kernel_passes_on_nan() -> None:
+    library = load_library()
+    assert isinstance(library, Library)
+    for kind in range(7):
+        x, value, slope = torch.full((16,), torch.nan), torch.zeros(16), torch.zeros(16)
+        pointers = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (x, value, slope))
+        library.handle.homeostat_activate(*pointers, ctypes.c_int64(16), ctypes.c_int64(kind))
+        assert bool(value.isnan().all()), kind

@@ -1,4 +1,4 @@
-"""Compile the native kernel on first use, once per machine, into the user's cache."""
+"""Load the native kernel: the packaged one where it fits, else one that is compiled once per machine."""
 
 import ctypes
 import functools
@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,18 +13,18 @@ from pathlib import Path
 
 import torch
 
+from homeostat.ode.compiler import (
+    LEVELS,
+    compile_kernel,
+    find_compiler,
+    is_whole,
+    local_attempts,
+    name_of_sources,
+    packaged_name,
+)
+
 _LOG = logging.getLogger("homeostat.ode")
-_SOURCES = Path(__file__).with_name("native")
-# Finite-math shortcuts stay off: the kernel's verdicts depend on NaN and infinity.
-_FLAGS = [
-    "-O3",
-    "-march=native",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-std=c++17",
-    "-fvisibility=hidden",
-    "-fPIC",
-]
+_PACKAGED = Path(__file__).with_name("native") / "prebuilt"
 
 
 @dataclass(frozen=True)
@@ -40,67 +39,104 @@ def load_library() -> Library | str:
     """Return the kernel, or a sentence that says why this machine has none."""
     if platform.system() == "Windows":
         return "the native kernel is not built on Windows"
-    compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    packaged = _load_packaged(_PACKAGED)
+    if packaged is not None:
+        return packaged
+    compiler = find_compiler()
     if compiler is None:
         return "no C++ compiler was found (install g++ or clang++)"
     try:
-        path = _build(compiler)
-        handle = ctypes.CDLL(str(path))
+        return _load_compiled(compiler)
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or str(error)
         _LOG.warning("The native solver could not be built, so solves are slower: %s", reason.strip()[:400])
         return "the native kernel could not be built"
-    handle.homeostat_solve.restype = ctypes.c_void_p
-    handle.homeostat_problem_bytes.restype = ctypes.c_int64
+
+
+def _load(path: Path) -> Library:
+    """Load a kernel; OSError where the file is no library, or lacks what this code calls."""
+    handle = ctypes.CDLL(str(path))
+    try:
+        handle.homeostat_solve.restype = ctypes.c_void_p
+        handle.homeostat_pull.restype = ctypes.c_int64
+        handle.homeostat_problem_bytes.restype = ctypes.c_int64
+    except AttributeError as error:
+        raise OSError(f"{path.name} is not the kernel: {error}") from error
     return Library(handle)
+
+
+def _load_packaged(folder: Path) -> Library | None:
+    """Load the fastest packaged kernel that was made from this source and that this processor can run."""
+    offered = _instructions()
+    for level, needed in LEVELS.items():
+        if needed <= offered:
+            for path in folder.glob(f"{packaged_name(level)}-*.so"):
+                if not is_whole(path):
+                    _LOG.warning("%s is damaged and is not loaded. Install homeostat again.", path)
+                    continue
+                try:
+                    return _load(path)
+                except OSError as error:  # made for another C library
+                    _LOG.info("the packaged kernel does not load here: %s", error)
+    return None
+
+
+def _load_compiled(compiler: str) -> Library:
+    """Load the kernel that was compiled from this source, by this compiler, for this processor."""
+    identity = "\n".join([compiler, torch.__version__, _processor()])
+    name = f"native-{name_of_sources()}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}"
+    folder = _open_cache()
+    if folder is None:
+        # The loaded code stays in memory when its file goes.
+        with tempfile.TemporaryDirectory(prefix="homeostat-") as private:
+            _LOG.warning(
+                "%s cannot be written, so the native solver is compiled again in every process", _shown()
+            )
+            return _load(_compile(compiler, Path(private), name))
+    for path in folder.glob(f"{name}-*.so"):
+        if _is_own(path) and is_whole(path):
+            try:
+                return _load(path)
+            except OSError as error:
+                _LOG.info("the cached kernel does not load: %s", error)
+        path.unlink(missing_ok=True)
+    _LOG.info("compiling the native solver with %s, once on this machine", compiler)
+    return _load(_compile(compiler, folder, name))
+
+
+def _compile(compiler: str, folder: Path, name: str) -> Path:
+    runtimes = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
+    return compile_kernel(compiler, folder, name, list(local_attempts(runtimes)), _load)
 
 
 def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "homeostat"
 
 
-def _build(compiler: str) -> Path:
-    """Return the kernel that was compiled from this source, by this compiler, for this processor."""
-    code = [path.read_text() for path in sorted(_SOURCES.iterdir()) if path.is_file()]
-    identity = "\n".join([*code, compiler, " ".join(_FLAGS), torch.__version__, _processor()])
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+def _open_cache() -> Path | None:
+    """Return the folder of compiled kernels, or None where it cannot be written; refuse one that others can write."""
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):  # a RuntimeError says that there is no home
+        return None
     owner = folder.stat()
     if owner.st_uid != os.getuid() or owner.st_mode & 0o022:
         raise OSError(
             f"{folder} can be written by others; code is not loaded from there (chmod 700 {folder})"
         )
-    target = folder / f"native-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.so"
-    if target.exists():
-        return target
-    _LOG.info("compiling the native solver with %s, once on this machine", compiler)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        built = Path(scratch) / "native.so"
-        _compile(compiler, built)
-        os.replace(built, target)  # complete or absent, also when two processes build at once
-    return target
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
-def _compile(compiler: str, built: Path) -> None:
-    """Compile with OpenMP where it is installed.
-
-    The kernel is linked against the runtime that torch has loaded, so that both share one pool of threads.
-    """
-    runtimes = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
-    source, object_file = str(_SOURCES / "kernel.cpp"), str(built.with_suffix(".o"))
-    vector = ["-mprefer-vector-width=512"] if platform.machine() in ("x86_64", "AMD64") else []
-    if runtimes:
-        _run([compiler, *_FLAGS, *vector, "-fopenmp", "-c", source, "-o", object_file])
-        _run([compiler, "-shared", object_file, str(runtimes[0]), "-o", str(built)])
-        return
-    try:
-        _run([compiler, "-shared", *_FLAGS, *vector, "-fopenmp", source, "-o", str(built)])
-    except subprocess.CalledProcessError:
-        _run([compiler, "-shared", *_FLAGS, *vector, source, "-o", str(built)])
+def _shown() -> str:
+    return os.environ.get("XDG_CACHE_HOME") or "~/.cache"
 
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+def _is_own(path: Path) -> bool:
+    """Say whether a regular file belongs to this user, and nobody else can write it."""
+    status = path.lstat()
+    regular = path.is_file() and not path.is_symlink()
+    return regular and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def _processor() -> str:
@@ -112,3 +148,9 @@ def _processor() -> str:
             sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
         )
     return platform.platform() + platform.processor()
+
+
+def _instructions() -> frozenset[str]:
+    """Return the instructions that this processor offers, as Linux names them."""
+    flags = [line.partition(":")[2] for line in _processor().splitlines() if line.startswith("flags")]
+    return frozenset(flags[0].split()) if flags else frozenset()

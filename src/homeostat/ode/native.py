@@ -218,10 +218,14 @@ class _Call:
         ]
         weights, biases = self._split(gradients)
         assert self.tape is not None
-        self.library.handle.homeostat_pull(
+        whole = self.library.handle.homeostat_pull(
             *(_POINTER(self.tape), _POINTER(grad_ys.data_ptr()), _POINTER(grad_y0.data_ptr())),
             *(_pointers(weights), _pointers(biases)),
         )
+        if not whole:
+            raise MemoryError(
+                f"The gradients of {len(grad_ys)} samples do not fit into memory. Solve fewer at once."
+            )
         counts = self.counts
         self.pulled.copy_(1 + len(self.march.tableau.b) * counts[:, 0])
         return grad_y0, gradients

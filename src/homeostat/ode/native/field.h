@@ -47,7 +47,7 @@ struct Field {
         }
         width += round_up(dim, TILE);
         for (Layer& layer : layers)
-            if (layer.activation == SILU) {
+            if (slope_needs_input(layer.activation)) {
                 layer.before = width;
                 width += round_up(layer.out, TILE);
             }

@@ -9,7 +9,11 @@
 // first use and called through ctypes by native.py, which mirrors Problem.
 
 #include <atomic>
+#include <memory>
 #include <vector>
+#ifndef _OPENMP
+#include <thread>
+#endif
 
 #include "chunk.h"
 #include "march.h"
@@ -47,37 +51,59 @@ struct Solve {
     }
 };
 
-EXPORT void* homeostat_solve(const Problem* p) {
-    Solve* solve = new Solve(*p);
-    const int count = int(solve->chunks.size());
+// Work on every chunk, on up to `threads` threads; false when memory ran out.
+template <class Work>
+bool for_each_chunk(Solve& solve, Work work) {
+    const int count = int(solve.chunks.size()), threads = int(solve.problem.threads);
     std::atomic<bool> exhausted{false};
-#pragma omp parallel for schedule(dynamic, 1) num_threads(int(p->threads))
-    for (int index = 0; index < count; index++) {
+    const auto guarded = [&](int index) {
         try {
-            solve->chunks[index]->march();
+            work(*solve.chunks[index]);
         } catch (const std::bad_alloc&) {
             exhausted = true;
         }
+    };
+#ifdef _OPENMP
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int index = 0; index < count; index++) guarded(index);
+#else
+    std::atomic<int> next{0};
+    const auto run = [&] {
+        for (int index; (index = next++) < count;) guarded(index);
+    };
+    std::vector<std::thread> others;
+    try {
+        for (int t = 1; t < std::min(threads, count); t++) others.emplace_back(run);
+    } catch (const std::exception&) {  // no more threads are to be had: those that run do the work
     }
-    *p->exhausted = exhausted;
-    if (p->record && !exhausted) return solve;
-    delete solve;
-    return nullptr;
+    run();
+    for (std::thread& other : others) other.join();
+#endif
+    return !exhausted;
 }
 
-// grad_y0 (batch x dim) starts as zeros; weight and bias gradients are overwritten.
-EXPORT void homeostat_pull(void* handle, const float* grad_ys, float* grad_y0, float* const* weight,
-                               float* const* bias) {
+EXPORT void* homeostat_solve(const Problem* p) {
+    *p->exhausted = true;
+    try {
+        std::unique_ptr<Solve> solve(new Solve(*p));
+        *p->exhausted = !for_each_chunk(*solve, [](Chunk& chunk) { chunk.march(); });
+        return p->record && !*p->exhausted ? solve.release() : nullptr;
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+// grad_y0 (batch x dim) starts as zeros; weight and bias gradients are overwritten. Zero when memory ran out.
+EXPORT int64_t homeostat_pull(void* handle, const float* grad_ys, float* grad_y0, float* const* weight,
+                              float* const* bias) {
     Solve* solve = static_cast<Solve*>(handle);
-    const int count = int(solve->chunks.size());
-#pragma omp parallel for schedule(dynamic, 1) num_threads(int(solve->problem.threads))
-    for (int index = 0; index < count; index++) {
-        Chunk& chunk = *solve->chunks[index];
+    const bool whole = for_each_chunk(*solve, [&](Chunk& chunk) {
         chunk.grad_ys = grad_ys;
         chunk.grad_y0 = grad_y0;
         chunk.weights.clear();
         chunk.pull();
-    }
+    });
+    if (!whole) return 0;
     // In the order of the chunks, so that the sum does not depend on who finished first.
     for (size_t l = 0; l < solve->field.layers.size(); l++) {
         const Layer& layer = solve->field.layers[l];
@@ -92,7 +118,19 @@ EXPORT void homeostat_pull(void* handle, const float* grad_ys, float* grad_y0, f
             }
         }
     }
+    return 1;
 }
 
 EXPORT void homeostat_release(void* handle) { delete static_cast<Solve*>(handle); }
 EXPORT int64_t homeostat_problem_bytes() { return int64_t(sizeof(Problem)); }
+
+// An activation and its slope at `count` inputs, a multiple of LANES, for tests to compare with torch's.
+EXPORT void homeostat_activate(const float* input, float* output, float* slope, int64_t count, int64_t kind) {
+    for (int64_t i = 0; i < count; i += LANES) {
+        V z;
+        std::memcpy(&z, input + i, sizeof(V));
+        const V a = activate(z, int(kind)), s = slope_of(a, z, int(kind));
+        std::memcpy(output + i, &a, sizeof(V));
+        std::memcpy(slope + i, &s, sizeof(V));
+    }
+}
