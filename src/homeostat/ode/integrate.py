@@ -59,15 +59,13 @@ def odeint(
     `backend`: "native" is a C++ kernel for fields that are chains of linear layers, "compiled" torch.compile,
     "plain" neither; "auto" takes the fastest that applies and says so in `Solution.method`.
     """
-    _require_choice("gradient", gradient, get_args(Gradient))
     _require_choice("backend", backend, get_args(Backend))
+    _require_gradient(gradient, parameters)
     tableau = find_solver(solver)
     y0 = _read_state(y0)
     times = read_times(t, y0, mask)
     controller = _choose_steps(tableau, times, y0, rtol, atol, step_size, controller)
     max_steps = _choose_limit(max_steps, controller is not None)
-    if parameters is not None and gradient != "adjoint":
-        raise ValueError(f"parameters would do nothing: gradient={gradient!r} reaches every tensor. Drop it.")
     # A solver's error control is meaningless on half-precision slopes.
     with torch.autocast(y0.device.type, enabled=False):
         march = March(
@@ -108,6 +106,12 @@ def _announce(method: str) -> None:
 def _require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, known))}.")
+
+
+def _require_gradient(gradient: str, parameters: Sequence[Tensor] | None) -> None:
+    _require_choice("gradient", gradient, get_args(Gradient))
+    if parameters is not None and gradient != "adjoint":
+        raise ValueError(f"parameters would do nothing: gradient={gradient!r} reaches every tensor. Drop it.")
 
 
 def _read_state(y0: Tensor) -> Tensor:

@@ -8,22 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.autograd.function import FunctionCtx
-from torch.overrides import _get_current_function_mode_stack
-from torch.utils._device import DeviceContext
 
 from homeostat.ode.build import Library, load_library
 from homeostat.ode.chain import Chain, read_chain
 from homeostat.ode.controller import Controller
 from homeostat.ode.march import March
+from homeostat.ode.obstacle import find_misfit, find_obstacle
 from homeostat.ode.result import Solution, SolverError, Stats
 from homeostat.ode.solver import Field
 from homeostat.ode.tableau import Tableau
 
 _INT, _DOUBLE, _POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
-# The kernel takes tableaus of up to so many stages; dopri8 has thirteen.
-_MAX_STAGES = 16
 
 
 class _Problem(ctypes.Structure):
@@ -56,7 +52,7 @@ def try_native(f: Field, y0: Tensor, march: March, gradient: str, backend: str) 
 
 
 def _attempt(f: Field, y0: Tensor, march: March, gradient: str) -> Solution | str:
-    if reason := _obstacle(y0, march, gradient):
+    if reason := find_obstacle(y0, march, gradient):
         return reason
     # A sample with an empty span is never evaluated by the kernel.
     probe = int((march.times.end != march.times.start).int().argmax())
@@ -64,7 +60,7 @@ def _attempt(f: Field, y0: Tensor, march: March, gradient: str) -> Solution | st
     chain = read_chain(f, march.times.start[row].to(march.times.dtype), y0[row])
     if isinstance(chain, str):
         return chain
-    if reason := _chain_obstacle(chain, y0):
+    if reason := find_misfit(chain, y0):
         return reason
     library = load_library()
     if isinstance(library, str):
@@ -73,50 +69,6 @@ def _attempt(f: Field, y0: Tensor, march: March, gradient: str) -> Solution | st
         "problem.h and _Problem differ"
     )
     return _solve(library, chain, y0, march, probe)
-
-
-def _obstacle(y0: Tensor, march: March, gradient: str) -> str:
-    if reason := _bystander(y0, march.times.t):
-        return reason
-    if y0.dtype != torch.float32 or y0.device.type != "cpu" or y0.dim() != 2:
-        return "the state is not a float32 matrix on the CPU"
-    if gradient != "direct" and torch.is_grad_enabled():
-        return f"gradient={gradient!r} was asked for"
-    if march.times.t.requires_grad and torch.is_grad_enabled():
-        return "the times need a gradient"
-    if len(march.tableau.b) > _MAX_STAGES:
-        return f"{march.tableau.name} has more than {_MAX_STAGES} stages"
-    if march.step_size is not None and march.tableau.lands_on_times:
-        return f"{march.tableau.name} lands on the observations between its fixed steps"
-    return ""
-
-
-def _bystander(*tensors: Tensor) -> str:
-    """Name what is at work around the solve and must see every call to torch, which the kernel does not make."""
-    if torch._C._are_functorch_transforms_active():
-        return "a transform of torch.func is at work"
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
-        return "torch is tracing the solve"
-    if any(_is_dual(x) for x in tensors):
-        return "a derivative is carried forward"
-    foreign = [mode for mode in _get_current_function_mode_stack() if not isinstance(mode, DeviceContext)]
-    if foreign or torch._C._len_torch_dispatch_stack():
-        return "a mode of torch watches the calls of the field"
-    return ""
-
-
-def _is_dual(x: Tensor) -> bool:
-    return forward_ad.unpack_dual(x).tangent is not None
-
-
-def _chain_obstacle(chain: Chain, y0: Tensor) -> str:
-    if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in chain.parameters):
-        return "the field's weights are not float32 on the CPU"
-    if any(map(_is_dual, chain.parameters)):
-        return "a derivative is carried forward"
-    if chain.widths[-1] != y0.shape[1]:
-        return "the field's layers do not fit the state"
-    return ""
 
 
 def _solve(library: Library, chain: Chain, y0: Tensor, march: March, probe: int) -> Solution | str:
