@@ -65,6 +65,6 @@ def test_a_figure_that_is_wrong_is_noticed(fields: ModuleType) -> None:
     assert len(fields.compare([figures(2e-6), figures(0)])[0]) == 2
     assert len(fields.compare([figures(2e-6), figures(0), figures(0)])[0]) == 2
     assert fields.compare([figures(2e-6), figures(0), figures(1e-6)]) == ([], 2)
-    assert len(fields.compare([figures(0.1), figures(0), figures(0.1)])[0]) == 2
+    assert len(fields.compare([figures(0.1), figures(0), figures(1e-3)])[0]) == 2
     assert fields.compare([figures(0, missing=True), figures(0)])[0] == ["figure 1: no gradient"]
     assert len(fields.compare([figures(torch.nan), figures(0), figures(torch.nan)])[0]) == 2
