@@ -238,3 +238,14 @@ def test_what_preparation_counts_is_said_of_new_data_too(
     assert code == 0
     assert "3 temperatures above 45 C, clipped" in text
     assert read_json(tmp_path / "new.csv.json")["counts"] == {"temperatures above 45 C, clipped": 3}
+
+
+def test_a_run_inside_without_weights_is_no_obstacle_to_an_export(
+    homeostat: Homeostat, trained: Path
+) -> None:
+    """Trees keep nothing in `checkpoints`; a folder of that name may be there all the same."""
+    Run(trained).child("split.trees.0").checkpoints.mkdir(parents=True)
+    code, out, err = homeostat("export", trained)
+    assert code == 0, err
+    assert str(curve.inner(trained).export) in out
+    assert "trees" not in out

@@ -36,7 +36,8 @@ def export(run: Run) -> list[Path]:
     about = {"recipe": config.get("recipe", ""), "config": json.dumps(config.get("config", {}))}
     written: list[Path] = []
     for _, each in run.family():
-        if each.checkpoints.is_dir():
+        # Trees have no checkpoints: what they learnt is in `fitted`, in the format of their own library.
+        if each.checkpoints.is_dir() and any(each.checkpoints.iterdir()):
             each.export.mkdir(exist_ok=True)
             weights = {name: value.contiguous().clone() for name, value in best_weights(each).items()}
             path = each.export / "model.safetensors"
