@@ -14,6 +14,7 @@ from homeostat.audits.ablation import Parent
 from homeostat.audits.augmentation import Augmentation
 from homeostat.audits.best_alias import Best
 from homeostat.audits.case import Case, Given
+from homeostat.audits.drift import Populations
 from homeostat.audits.given import Configuration, Folder, Splitting, Trial
 from homeostat.audits.inputs import Inputs
 from homeostat.audits.leakage import Contents
@@ -25,6 +26,7 @@ from homeostat.audits.selection import Selection
 from homeostat.audits.start_loss import Prior, implied
 from homeostat.audits.support import ScoredLabels, TrainingLabels
 from homeostat.audits.tolerance import Solve
+from homeostat.data.drift import profile
 from homeostat.data.scaling import Scaler
 from homeostat.data.splits import Splits
 from homeostat.evaluate import ledger, predictions
@@ -457,6 +459,20 @@ def ended(kind: str) -> Any:
     return make
 
 
+def predicted(change: str) -> Any:
+    """New stays of the same kind of patients; ill: their temperature is in Fahrenheit, or they are children."""
+
+    def make(seed: int, is_ill: bool, folder: Path) -> Case:
+        draw = np.random.default_rng(seed)
+        units = {"unit": "C", "others": [("F", 5 / 9, -32.0)]} if change == "unit" else {}
+        old = profile("Temp", 37 + 0.7 * draw.normal(size=4000), subjects=400, **units)
+        values = 37.2 + 0.7 * draw.normal(size=300)
+        new = profile("Temp", values * 9 / 5 + 32 if is_ill else values, subjects=30, **units)
+        return case(Populations(trained=[old], new=[new]))
+
+    return make
+
+
 def law(name: str, guide: str, causes: str, make: Any) -> Law:
     return Law(name=name, guide=guide, causes=tuple(causes.split()), make=make)
 
@@ -487,6 +503,8 @@ LAWS: tuple[Law, ...] = (
     law("early stop on the test set", "ecg", "selection test_peek", chosen("test/loss")),
     law("probe scored on test while training", "ecg", "test_peek", scored_on_test),
     law("selection by F1 at 0.5", "cell", "selection", chosen("valid/f1")),
+    law("new data in another unit", "icu", "drift", predicted("unit")),
+    law("new data of another kind", "", "drift", predicted("population")),
     law("dozens of decisions on the test set", "cell", "test_peek", peeked),
     law("ablation without views", "ecg", "ablation", configured({"views": False, "epochs": 50})),
     law("baseline with a schedule of its own", "ecg", "ablation", configured({"schedule": "constant"})),

@@ -9,6 +9,7 @@ from homeostat.audits.augmentation import augmentation
 from homeostat.audits.base import Audit
 from homeostat.audits.batch_invariance import batch_invariance
 from homeostat.audits.best_alias import best_alias
+from homeostat.audits.drift import drift
 from homeostat.audits.ending import alarms, ending
 from homeostat.audits.frozen import frozen
 from homeostat.audits.imbalance import imbalance
@@ -55,6 +56,7 @@ AUDITS: tuple[Audit, ...] = (
     input_size,
     mixed_units,
     used_inputs,
+    drift,
     augmentation,
     one_class,
     cases,

@@ -9,20 +9,28 @@ from homeostat.audits import AUDITS
 from homeostat.audits.ablation import Parent
 from homeostat.audits.base import Audit, Finding
 from homeostat.audits.case import Case
+from homeostat.audits.drift import Populations
 from homeostat.audits.exam import Exam, examine, together
 from homeostat.audits.given import Configuration, Folder, Splitting
 from homeostat.audits.provenance import fitted_of
 from homeostat.audits.tolerance import solves_of
+from homeostat.data import prepared
+from homeostat.data.drift import PROFILE
 from homeostat.data.splits import Splits
+from homeostat.data.store import Store
 from homeostat.run import Run
 
 
-def examine_run(run: Run, parent: Run | None = None, audits: Sequence[Audit] = AUDITS) -> Exam:
+def examine_run(
+    run: Run, parent: Run | None = None, audits: Sequence[Audit] = AUDITS, new: Store | None = None
+) -> Exam:
     """Try every law on the files of a run, and repeat what was found at its start, its children's included.
 
-    With a parent, the run is meant to be an ablation of it.
+    With a parent, the run is meant to be an ablation of it. New data are compared with those of training.
     """
     case = case_of(run)
+    if new is not None:
+        case = case.but(Populations(trained=prepared.profiles(run), new=new.meta.get(PROFILE, ())))
     if parent is not None:
         case = case.but(Parent(parent.config().get("config", {})))
     exams = [examine(case, audits)]

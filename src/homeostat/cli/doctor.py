@@ -22,8 +22,9 @@ from homeostat.audits.exam import Exam, examine, together
 from homeostat.audits.folder import examine_run
 from homeostat.audits.machine import describe, examine_machine, read
 from homeostat.cli import flags
-from homeostat.cli.origin import warn_of_changes
+from homeostat.cli.origin import recipe_of, warn_of_changes
 from homeostat.cli.train import begin, execute
+from homeostat.data import prepared
 from homeostat.errors import Halted, HomeostatError, Interrupted
 from homeostat.files import write_json
 from homeostat.plugin.address import parse
@@ -37,7 +38,7 @@ class Options:
     """The subject of an examination, and the form of the answer."""
 
     data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Raw data of the recipe; left out, its simulated cohort."""
+    """Raw data of the recipe; left out, its simulated cohort. Of a run: new data, compared with those of training."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Configuration of the recipe that is examined; left out, smoke on simulated data and the default on --data."""
     stores: Path = Path("stores")
@@ -70,6 +71,9 @@ def run(command: str, words: Sequence[str]) -> None:
         examined = open_run(Path(what))
         exam = examine_folder(examined, options)
         _show(exam, f"run {examined.folder}", options.json)
+        if not options.json and (counts := prepared.counts(examined)):
+            console.say("\nWhen its data was prepared:")
+            console.say("\n".join(f"  {sentence}" for sentence in counts))
     fatal = [finding.audit for finding in exam.findings if finding.severity == "fatal"]
     if fatal:
         raise Halted(
@@ -96,7 +100,11 @@ def examine_folder(run: Run, options: Options) -> Exam:
     """Try every law on the files of a run, and keep in it what was found, for its report."""
     warn_of_changes(run)
     parent = None if options.parent is None else open_run(options.parent)
-    exam = examine_run(run, parent, (*AUDITS, *own(_audits_of(run, options))))
+    new = None
+    if options.data is not None:
+        recipe, config = recipe_of(run)
+        new = (recipe.new_blueprint or recipe.blueprint)(config, options.data).build(options.stores)
+    exam = examine_run(run, parent, (*AUDITS, *own(_audits_of(run, options))), new)
     _keep(exam, run.folder)
     return exam
 

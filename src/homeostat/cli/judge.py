@@ -15,6 +15,8 @@ import tyro
 from homeostat import console
 from homeostat.cli import flags
 from homeostat.cli.origin import has_recipe, recipe_of, warn_of_changes
+from homeostat.data import prepared
+from homeostat.data.drift import PROFILE, changes
 from homeostat.errors import ConfigError, RunError, command
 from homeostat.evaluate import predictions, summary
 from homeostat.evaluate.contest import by_method, contest, without_predictions
@@ -177,6 +179,9 @@ def answer(run: Run, data: Path) -> tuple[predictions.Predictions, Mapping[str, 
     store = blueprint.build(Path(run.config()["stores"]))
     for sentence in (*store.explanation, *store.report()):
         console.say(sentence)
+    moved = [str(change) for change in changes(prepared.profiles(run), store.meta.get(PROFILE, ()))]
+    for sentence in moved:
+        console.warn(sentence)
     answers = recipe.predict(config, run, store)
     learnt = _learnt(run, answers)
     if learnt:
@@ -193,6 +198,7 @@ def answer(run: Run, data: Path) -> tuple[predictions.Predictions, Mapping[str, 
         "rows": len(answers),
         "rows_learnt_from": learnt,
         "counts": {what: count for what, count in store.counts.items() if count},
+        "drift": moved,
     }
     return answers, about
 

@@ -77,9 +77,11 @@ class Recipe(Generic[C]):
 
     def train(self, config: C, run: Run, store: Store, plan: Plan[Any] | None = None) -> None:
         """Train everything that is not trained yet, predict, and write what stands beside the predictions."""
+        from homeostat.data import prepared
         from homeostat.methods.crossfit import carry_out  # loads torch, which a description does not need
 
         with run.active():
+            prepared.keep(run, store)
             carry_out(self.plan(config, run, store) if plan is None else plan, run)
             if self.finish is not None:
                 self.finish(config, run, store)

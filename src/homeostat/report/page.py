@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from homeostat.files import replacing
-from homeostat.report import findings, sections
+from homeostat.report import findings, preparation, sections
 from homeostat.report.collect import collect
 from homeostat.report.opening import opening
 from homeostat.report.words import escape
@@ -20,6 +20,7 @@ PARTS = (
     sections.subgroups,
     sections.subjects,
     sections.training,
+    preparation.preparation,
     findings.findings,
     sections.children,
     sections.test_reads,

@@ -139,7 +139,10 @@ def test_reads(run: Collected) -> str:
 def details(run: Collected) -> str:
     parts = [
         f"<details><summary>{title}</summary>{tables.plain(values)}</details>"
-        for title, values in (("Configuration", run.config), ("Environment", run.environment))
+        for title, values in (
+            ("Configuration", run.config),
+            ("Environment", _environment(run)),
+        )
         if values
     ]
     again = (
@@ -148,6 +151,11 @@ def details(run: Collected) -> str:
         + "</pre>"
     )
     return _section("Everything else", "".join(parts) + f"<h3>Again</h3>{again}")
+
+
+def _environment(run: Collected) -> dict[str, object]:
+    """Return the environment without the counts of the preparation, which have a section of their own."""
+    return {name: value for name, value in run.environment.items() if name != "data"}
 
 
 def _gallery(drawn: Sequence[Figure]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from homeostat.data.drift import PROFILE, median
 from homeostat.data.store import Store
 from homeostat.errors import ConfigError, DataError
 from homeostat.recipes.icu import challenge, units
@@ -152,9 +153,9 @@ def test_a_table_in_fahrenheit_stops_and_is_converted(tmp_path: Path) -> None:
     np.testing.assert_allclose(held.min(), 37, rtol=1e-6)
     assert "120 values of Temp converted from F" in store.report()
     assert "1 variables without a known unit and range, taken as they are: Phosphate" in store.report()
-    row = next(row for row in store.meta["census"] if row["variable"] == "Temp")
-    assert (row["unit"], row["from"], row["values"], row["outside"]) == ("C", "F", 120, 0)
-    assert row["median"] == pytest.approx(37.11, abs=0.01)
+    row = next(row for row in store.meta[PROFILE] if row["variable"] == "Temp")
+    assert (row["unit"], row["read_as"], row["came"], row["outside"]) == ("C", "F", 120, 0)
+    assert median(row) == pytest.approx(37.11, abs=0.01)
     # Another unit is another store.
     assert store.path != prepare(write_stays(tmp_path / "other", 37.0), tmp_path / "stores").path
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.data.drift import PROFILE, profile
 from homeostat.data.ragged import Array, Ragged, offsets_of
 from homeostat.data.store import Writer
 from homeostat.errors import DataError
@@ -54,6 +55,10 @@ class Cohort:
             input_names=list(self.input_names),
             **self.meta,
         )
+        writer.meta[PROFILE] = [
+            profile(name, column, subjects=len(self.cells))
+            for name, column in zip(self.input_names, self.inputs.T, strict=True)
+        ]
         writer.count_all(self.counts)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from homeostat.data import arrays, disguise, frame, ragged, table
+from homeostat.data import arrays, disguise, drift, frame, ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
 from homeostat.errors import DataError
@@ -67,7 +67,7 @@ def blueprint(raw: Path, options: Preparation, *, needs_target: bool = True) -> 
     return Blueprint(
         name=f"battery-{source}",
         raw=files,
-        code=[*code, cohorts, disguise, uncover, frame, table, ragged],
+        code=[*code, cohorts, disguise, drift, uncover, frame, table, ragged],
         parameters=parameters | {"keep_disguised": options.keep_disguised},
         write=lambda writer: uncover(read(), keep=options.keep_disguised).write(writer),
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from homeostat.data.drift import profile
 from homeostat.data.ragged import Array
 from homeostat.recipes.icu import units
 from homeostat.recipes.icu.units import USUAL, Unit
@@ -118,27 +119,22 @@ def _votes(name: str, stay: Array, raw: Array, unit: Unit) -> tuple[int, ...]:
 def rows(
     tallies: Mapping[str, Tally], values: Mapping[str, Array], treatment: Treatment, names: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """A row of the census for each variable: what came, what was odd, and the middle of what is kept."""
-    table = []
-    for name in names:
-        tally, held = tallies[name], values[name]
-        known = units.units(name)
-        low, median, high = np.quantile(held, (0.05, 0.5, 0.95)).tolist() if len(held) else (None,) * 3
-        table.append(
-            {
-                "variable": name,
-                "unit": known[0].name if known else "",
-                "from": treatment.unit(name).name,
-                "values": tally.known,
-                "missing": tally.missing,
-                "outside": tally.outside,
-                "stays": tally.stays,
-                "low": low,
-                "median": median,
-                "high": high,
-            }
+    """A profile of each variable: how many values came, were missing or impossible, and where those kept lie."""
+    return [
+        profile(
+            name,
+            values[name],
+            subjects=tallies[name].stays,
+            unit=units.units(name)[0].name if units.units(name) else "",
+            others=[(unit.name, unit.factor, unit.shift) for unit in units.OTHERS.get(name, ())],
+            came=tallies[name].known,
+            read_as=treatment.unit(name).name,
+            missing=tallies[name].missing,
+            outside=tallies[name].outside,
+            fate="dropped" if treatment.impossible == "drop" else "clipped",
         )
-    return table
+        for name in names
+    ]
 
 
 def total(parts: Sequence[Mapping[str, Tally]]) -> dict[str, Tally]:

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from homeostat.data import frame, ragged, table
+from homeostat.data import drift, frame, ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.errors import DataError
 from homeostat.recipes.icu import census, challenge, doubt, stays, tidy, units, variables
 from homeostat.recipes.icu.census import Impossible, Treatment
 
-_SHARED = (census, doubt, stays, units, variables, frame, table, ragged)
+_SHARED = (census, doubt, stays, units, variables, drift, frame, table, ragged)
 
 Source = Literal["auto", "challenge", "tidy"]
 

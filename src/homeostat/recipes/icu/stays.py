@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.data.drift import PROFILE
 from homeostat.data.ragged import Array, Ragged, offsets_of
 from homeostat.data.store import Writer
 from homeostat.errors import DataError
@@ -95,7 +96,7 @@ class Stays:
         held = {
             self.variables[place]: value[rows] for place, rows in by_variable(variable, len(self.variables))
         }
-        writer.meta["census"] = census.rows(tally, held, treatment, self.variables)
+        writer.meta[PROFILE] = census.rows(tally, held, treatment, self.variables)
         writer.count_all(counts)
 
     def _odd(
