@@ -127,11 +127,11 @@ class _Reader(TorchFunctionMode):
         if self.reason or self._state._version != self._version:
             self._refuse(self.reason or "it writes into a tensor")
         self._note_module()
-        if _is_column(func, args, options, self.t):
-            self._column = func(*args, **options)
-            return self._column
         if func is functional.linear:
             self._add_layer(*args, **options)
+        elif _is_column(func, args, options, self.t):
+            self._column = func(*args, **options)
+            return self._column
         elif func in _JOINS:
             self._join(*args, **options)
         elif func in _ACTIVATIONS and args and args[0] is self._state:
@@ -165,11 +165,11 @@ class _Reader(TorchFunctionMode):
             self._modules.add(outermost.f_locals["self"])
 
     def _add_layer(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
-        tensors = [weight] if bias is None else [weight, bias]
-        inside = (self.t, self.y, self._state, self._column)
-        if input is not self._state or any(p is x for p in tensors for x in inside):
+        inside = {id(self.t), id(self.y), id(self._state), id(self._column)} - {id(None)}
+        if input is not self._state or id(weight) in inside or id(bias) in inside:
             self._refuse("a linear layer is not fed by the one before it")
-        if any(type(p) not in (Tensor, nn.Parameter) or p.dim() != 2 - i for i, p in enumerate(tensors)):
+        ordinary = type(weight) in (Tensor, nn.Parameter) and weight.dim() == 2
+        if not ordinary or (bias is not None and type(bias) not in (Tensor, nn.Parameter)):
             self._refuse("a weight is not an ordinary matrix")
         self.weights.append(weight)
         self.biases.append(bias)

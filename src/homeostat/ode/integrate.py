@@ -124,8 +124,9 @@ def _read_state(y0: Tensor) -> Tensor:
         )
     if y0.dtype in (torch.float16, torch.bfloat16):
         y0 = y0.float()
-    bad = torch.nonzero(~torch.isfinite(y0.detach()).reshape(len(y0), -1).all(dim=1)).flatten().tolist()
-    if bad:
+    finite = torch.isfinite(y0.detach())
+    if not bool(finite.all()):
+        bad = torch.nonzero(~finite.reshape(len(y0), -1).all(dim=1)).flatten().tolist()
         raise StartError(
             f"y0 of sample {bad[0]} is not finite ({len(bad)} of {len(y0)} samples); "
             "a solve cannot start there. Look at what produced it."

@@ -45,7 +45,7 @@ def _bystander(*tensors: Tensor) -> str:
 
 
 def _is_dual(x: Tensor) -> bool:
-    return forward_ad.unpack_dual(x).tangent is not None
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None
 
 
 def find_misfit(chain: Chain, y0: Tensor) -> str:

@@ -14,9 +14,9 @@ constexpr int riffled(int lane, int stride, bool high) {
 
 template <int STRIDE, bool HIGH, int... LANE>
 V riffle(V a, V b, std::integer_sequence<int, LANE...>) {
-#ifdef __clang__
+#if defined(__clang__) || __GNUC__ >= 12
     return __builtin_shufflevector(a, b, riffled(LANE, STRIDE, HIGH)...);
-#else  // GCC has the other only since version 12
+#else
     return __builtin_shuffle(a, b, I{riffled(LANE, STRIDE, HIGH)...});
 #endif
 }
