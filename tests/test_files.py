@@ -13,7 +13,8 @@ import pytest
 
 from disk import files_at_most
 from homeostat.errors import OutOfResources, RunError
-from homeostat.files import half_written, read_json, replacing, write_json
+from homeostat.files import half_written, replacing, write_json
+from homeostat.run.sealed import read_json
 from patience import PATIENCE_S
 
 # Forks a writer for every line that a write executes, and kills it there. It prints how many lines those were.

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from homeostat.errors import RunError, unwritable
+from homeostat.errors import unwritable
 
 try:
     import fcntl
@@ -44,7 +44,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
                 sync(scratch)
             os.replace(scratch, path)
             if durable:
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
     except OSError as error:
         raise unwritable(error, path) from error
 
@@ -66,6 +66,12 @@ def clear(folder: Path, pattern: str = "*") -> None:
                 scratch.unlink()
             finally:
                 os.close(handle)
+
+
+def clear_below(folder: Path) -> None:
+    """Remove the scratch files of writers that were killed, in a folder and in those inside it."""
+    for parent in {scratch.parent for scratch in half_written(folder, "*")}:
+        clear(parent)
 
 
 @contextmanager
@@ -101,7 +107,22 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; whoever else wants it waits."""
+    if not _HAS_LOCKS:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a disk that knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
     """Make the rename durable; Windows cannot open a folder and does this by itself."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
@@ -115,16 +136,3 @@ def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = True) ->
     """Write one JSON object so that a reader sees the old file or the new one, never half of it."""
     with replacing(path, durable=durable) as scratch:
         scratch.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read one JSON object."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} is not JSON: {error}. Restore it, or start a new run.") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} holds {type(value).__name__}; expected a JSON object.")
-    return value

@@ -20,9 +20,9 @@ from homeostat.data.blueprint import Blueprint
 from homeostat.data.store import Writer
 from homeostat.engine.export import best_weights
 from homeostat.evaluate.predictions import Predictions, write
-from homeostat.files import read_json, write_json
 from homeostat.recipes import RECIPES
 from homeostat.run import Run, create
+from homeostat.run.sealed import read_json, write_json
 
 Homeostat = Callable[..., tuple[int, str, str]]
 

@@ -14,10 +14,10 @@ import homeostat
 from homeostat.engine.export import best_weights
 from homeostat.engine.optim import OptimConfig
 from homeostat.errors import ConfigError, RunError
-from homeostat.files import read_json
 from homeostat.plugin.load import load
 from homeostat.recipes import RECIPES, find
 from homeostat.run import Run, create
+from homeostat.run.sealed import read_json
 from patience import wait_for
 
 WORD = "curve"

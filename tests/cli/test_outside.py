@@ -51,6 +51,8 @@ def mine():
     return Finding(audit="mine", severity="note", what="I was tried.", cause="A test.", advice="Nothing.")
 """
 
+CURE = "Restore it from a backup. If you vouch for it as it is"
+
 
 @pytest.fixture
 def recipe_file(outside: Path) -> Path:
@@ -162,6 +164,11 @@ def test_a_file_that_is_gone_is_told_with_the_way_out(
         assert f"{run.folder} was made with the recipe {recipe_file}:recipe. Put it back there" in out
         assert f'into {run.config_file} ("recipe")' in out
     write_json(run.config_file, {**run.config(), "recipe": f"{moved}:recipe"})
+    code, _, err = homeostat("resume", run.folder, "--epochs", 3)
+    assert code == 2
+    assert f"config.json was changed after it was written. {CURE}" in err.replace("\n", " ")
+    code, out, _ = homeostat("verify", run.folder, "--seal")
+    assert (code, "sealed config.json" in out) == (0, True)
     code, _, err = homeostat("resume", run.folder, "--epochs", 3)
     assert code == 0
     assert f"warning: {recipe_file} is gone since the run was made." in err

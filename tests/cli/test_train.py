@@ -14,10 +14,10 @@ import curve
 from homeostat import console
 from homeostat.cli import main
 from homeostat.errors import ConfigError, Halted
-from homeostat.files import read_json
 from homeostat.methods import workers
 from homeostat.recipes import RECIPES
 from homeostat.run import Run
+from homeostat.run.sealed import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 Homeostat = Callable[..., tuple[int, str, str]]

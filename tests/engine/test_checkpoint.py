@@ -14,6 +14,7 @@ from disk import files_at_most
 from homeostat.engine import checkpoint
 from homeostat.errors import CheckpointError, OutOfResources
 from homeostat.files import replacing
+from homeostat.run import create, sealed
 
 
 def truncated(data: bytes) -> bytes:
@@ -36,39 +37,56 @@ def emptied(data: bytes) -> bytes:
 DAMAGES = [truncated, zeroed, flipped, emptied]
 
 
-def test_round_trip_and_seal_in_the_format_of_sha256sum(tmp_path: Path) -> None:
-    path = checkpoint.path_of(tmp_path, 400)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The checkpoints of a run."""
+    return create(tmp_path / "run", {}).checkpoints
+
+
+def test_round_trip(folder: Path) -> None:
+    path = checkpoint.path_of(folder, 400)
     checkpoint.write(path, {"state": {"x": torch.arange(5), "words": ["a", None, 1.5]}})
     assert path.name == "step-000400.ckpt"
-    seal = (tmp_path / "step-000400.ckpt.sha256").read_text()
-    assert seal == f"{hashlib.sha256(path.read_bytes()).hexdigest()}  step-000400.ckpt\n"
+    assert sealed.digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
     assert checkpoint.is_intact(path)
     state = checkpoint.read(path)["state"]
     assert torch.equal(state["x"], torch.arange(5))
     assert state["words"] == ["a", None, 1.5]
-    assert sorted(os.listdir(tmp_path)) == [path.name, path.name + ".sha256"]
+    assert os.listdir(folder) == [path.name]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_every_damage_is_seen(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    path = checkpoint.path_of(tmp_path, 1)
+def test_every_damage_is_seen(folder: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = checkpoint.path_of(folder, 1)
     checkpoint.write(path, {"state": {"x": torch.arange(500)}})
     path.write_bytes(damage(path.read_bytes()))
     assert not checkpoint.is_intact(path)
 
 
-def test_a_damaged_seal_is_seen(tmp_path: Path) -> None:
-    path = checkpoint.path_of(tmp_path, 1)
-    checkpoint.write(path, {"state": {}})
-    checkpoint.seal_of(path).write_bytes(b"\xff\xfe")
-    assert not checkpoint.is_intact(path)
-
-
-def test_a_file_without_seal_is_foreign(tmp_path: Path) -> None:
-    path = checkpoint.path_of(tmp_path, 1)
-    torch.save({"model": torch.zeros(1)}, path)
-    with pytest.raises(CheckpointError, match=r"has no step-000001\.ckpt\.sha256 beside it"):
+def test_a_file_that_was_not_written_here_is_foreign(folder: Path) -> None:
+    checkpoint.write(checkpoint.path_of(folder, 1), {"state": {}})
+    path = checkpoint.path_of(folder, 999999)
+    path.write_bytes(checkpoint.path_of(folder, 1).read_bytes())
+    with pytest.raises(CheckpointError, match=r"step-999999\.ckpt was not written into this run"):
         checkpoint.is_intact(path)
+
+
+def test_a_file_of_another_place_is_refused_even_when_somebody_vouches_for_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Each checkpoint names its run and its own name: one that was exchanged and sealed again contradicts itself."""
+    other = create(tmp_path / "other", {})
+    paths = [checkpoint.path_of(each, 1) for each in (folder, other.checkpoints)]
+    for path in (*paths, checkpoint.path_of(folder, 2)):
+        checkpoint.write(path, {"state": {}})
+    for foreign in (paths[1], checkpoint.path_of(folder, 2)):
+        paths[0].write_bytes(foreign.read_bytes())
+        sealed.reseal(folder.parent)
+        assert checkpoint.is_intact(paths[0])
+        with pytest.raises(
+            CheckpointError, match=r"was written as step-00000\d\.ckpt of the run \w{32}\. Move it"
+        ):
+            checkpoint.read(paths[0])
 
 
 def test_another_format_names_both_versions_and_the_cure(tmp_path: Path) -> None:
@@ -76,7 +94,7 @@ def test_another_format_names_both_versions_and_the_cure(tmp_path: Path) -> None
     torch.save({"format": 0, "homeostat": "0.0.7", "state": {}}, path)
     with pytest.raises(
         CheckpointError,
-        match=r"has format 0, written by homeostat 0\.0\.7\. .*reads format 1\. .*homeostat==0\.0\.7",
+        match=r"has format 0, written by homeostat 0\.0\.7\. .*reads format 2\. .*homeostat==0\.0\.7",
     ):
         checkpoint.read(path)
 
@@ -119,12 +137,11 @@ def test_the_ring_is_in_the_order_of_steps_beyond_six_digits(tmp_path: Path) -> 
     ]  # fmt: skip
 
 
-def test_cleaning_removes_what_a_kill_left_and_nothing_else(tmp_path: Path) -> None:
-    checkpoint.write(checkpoint.path_of(tmp_path, 1), {"state": {}})
-    (tmp_path / ".step-000002.ckpt.01234567.part").write_bytes(b"half")
-    (tmp_path / "step-000002.ckpt.sha256").write_text("seal of a file that was never renamed")
-    checkpoint.clean(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["step-000001.ckpt", "step-000001.ckpt.sha256"]
+def test_cleaning_removes_what_a_kill_left_and_nothing_else(folder: Path) -> None:
+    checkpoint.write(checkpoint.path_of(folder, 1), {"state": {}})
+    (folder / ".step-000002.ckpt.01234567.part").write_bytes(b"half")
+    checkpoint.clean(folder)
+    assert os.listdir(folder) == ["step-000001.ckpt"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

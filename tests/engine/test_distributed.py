@@ -21,9 +21,9 @@ from homeostat.engine.distributed import World
 from homeostat.engine.export import best_weights
 from homeostat.engine.fit import fit
 from homeostat.errors import DataError
-from homeostat.files import read_json, write_json
 from homeostat.recipes import RECIPES
 from homeostat.run import Run, create
+from homeostat.run.sealed import read_json, write_json
 from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]

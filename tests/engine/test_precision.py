@@ -12,8 +12,8 @@ from curve import SETTINGS, Pairs, make_task, model, squared_error
 from homeostat.engine import precision
 from homeostat.engine.fit import fit
 from homeostat.errors import ConfigError
-from homeostat.files import read_json
 from homeostat.run import Run
+from homeostat.run.sealed import read_json
 from homeostat.task.task import Loss
 
 CPU = torch.device("cpu")

@@ -13,8 +13,8 @@ from homeostat.errors import RunError
 from homeostat.evaluate.predictions import Predictions, write
 from homeostat.evaluate.summary import of_run
 from homeostat.evaluate.tables import tables
-from homeostat.files import write_json
 from homeostat.run import Run, create
+from homeostat.run.sealed import write_json
 
 
 @pytest.fixture

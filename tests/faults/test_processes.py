@@ -24,9 +24,10 @@ pytestmark = pytest.mark.faults
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(*words: object) -> subprocess.Popen[str]:
+def start(*words: object, **slow: object) -> subprocess.Popen[str]:
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment |= {name: str(seconds) for name, seconds in slow.items()}
     command = [sys.executable, str(ROOT / "tests" / "curve.py"), *(str(word) for word in words)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -53,7 +54,7 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
     inner = curve.inner(run.folder)
     shared = ("--data", raw, "--stores", tmp_path / "stores", "--save-every", 1)
-    evaluating = start("train", "curve", *shared, "--run", run.folder, "--score-s", 3600)
+    evaluating = start("train", "curve", *shared, "--run", run.folder, **{curve.SLOW_SCORE: 3600})
     wait_for(lambda: any(event["step"] == 5 for event in inner.events("epoch")))
     time.sleep(0.2)
     evaluating.send_signal(signal.SIGTERM)
@@ -62,10 +63,7 @@ def test_sigterm_during_evaluation_then_sigkill_then_resume(
     assert "stopped at step 5 because it was asked to stop (SIGTERM)" in printed
     assert run.status()["state"] == "interrupted"
 
-    run.config_file.write_text(run.config_file.read_text().replace('"score_s": 3600.0', '"score_s": 0.0'))
-    slower = run.config_file.read_text().replace('"step_s": 0.0', '"step_s": 0.05')
-    run.config_file.write_text(slower)
-    killed = start("resume", run.folder)
+    killed = start("resume", run.folder, **{curve.SLOW_STEP: 0.05})
     wait_for(lambda: any(event["step"] >= 12 for event in inner.events("step")))
     killed.kill()
     finish(killed)

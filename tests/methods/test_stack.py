@@ -180,7 +180,8 @@ def check_same(one: Run, other: Run) -> None:
         states = [checkpoint.read(run.folder / name)["state"] for run in (one, other)]
         assert differences(*states) == []
     values = [
-        {path.name: path.read_bytes() for path in run.folder.rglob("fitted/*.json")} for run in (one, other)
+        {str(path.relative_to(run.folder)): path.read_bytes() for path in run.folder.rglob("fitted/*.json")}
+        for run in (one, other)
     ]
     assert len(values[0]) > FOLDS
     assert values[0] == values[1]

@@ -10,8 +10,8 @@ from scipy import special
 
 from homeostat.evaluate import summary
 from homeostat.evaluate.predictions import Predictions, write
-from homeostat.files import write_json
 from homeostat.run import Run
+from homeostat.run.sealed import write_json
 
 SETTINGS = summary.Settings(resamples=200)
 

@@ -108,7 +108,7 @@ def test_damaged_files_are_named_on_the_page(icu_run):
     (icu_run / "metrics.json").write_text("{")
     (icu_run / "predictions" / "test-xgboost.parquet").write_bytes(b"PAR1")
     text = page.render(icu_run)
-    assert "Not readable: metrics.json is not JSON" in text
+    assert "metrics.json is not JSON" in text
     assert "is not a prediction file of Homeostat" in text
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from homeostat.files import write_json
 from homeostat.run import Run, create
+from homeostat.run.sealed import write_json
 
 
 def test_a_run_shows_where_it_stands(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from homeostat.errors import RunError
-from homeostat.files import write_json
 from homeostat.run import Run
+from homeostat.run.sealed import write_json
 
 
 def test_runs_compose_by_child_alone(run: Run) -> None:

@@ -31,7 +31,7 @@ def test_two_who_ask_do_not_take_each_other_for_an_owner(tmp_path: Path) -> None
 
 
 def test_a_file_that_cannot_be_opened_is_named_with_a_cure(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"cannot be read: Is a directory\. Make it readable, then go on\."):
+    with pytest.raises(RunError, match=r"is a folder; expected a file\. Remove it"):
         is_locked(tmp_path)
-    with pytest.raises(RunError, match=r"cannot be written: Is a directory\. Make the folder writable"):
+    with pytest.raises(RunError, match=r"is a folder; expected a file\. Remove it"):
         locked(tmp_path, "a")

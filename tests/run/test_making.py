@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from homeostat.errors import RunError
-from homeostat.files import write_json
 from homeostat.run import Run, create, find_all, is_unbegun, named
+from homeostat.run.sealed import write_json
 
 
 def failed(run: Run) -> None:

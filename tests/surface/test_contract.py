@@ -39,6 +39,8 @@ def test_the_files_of_a_run() -> None:
         "splits_file": "r/splits.json",
         "journal_file": "r/journal.jsonl",
         "status_file": "r/status.json",
+        "plan_file": "r/plan.json",
+        "manifest_file": "r/manifest.json",
         "metrics_file": "r/metrics.json",
         "report_file": "r/report.html",
         "console_file": "r/console.txt",
@@ -67,19 +69,19 @@ def test_a_finished_run_holds_these_files_and_no_others(
             "config.json",
             "environment.json",
             "journal.jsonl",
+            "manifest.json",
             "metrics.json",
             "predictions/valid.parquet",
             "splits.json",
             "status.json",
             f"{inner}/checkpoints/best.ckpt",
-            f"{inner}/checkpoints/best.ckpt.sha256",
             f"{inner}/checkpoints/step-000000.ckpt",
-            f"{inner}/checkpoints/step-000000.ckpt.sha256",
             f"{inner}/checkpoints/step-000030.ckpt",
-            f"{inner}/checkpoints/step-000030.ckpt.sha256",
             f"{inner}/config.json",
             f"{inner}/environment.json",
             f"{inner}/journal.jsonl",
+            f"{inner}/manifest.json",
+            f"{inner}/plan.json",
             f"{inner}/predictions/valid.parquet",
             f"{inner}/splits.json",
             f"{inner}/status.json",
@@ -118,7 +120,7 @@ def test_only_run_knows_the_names_of_its_files() -> None:
         for path in source.rglob("*.py")
         if names.search(re.sub(r'"""(.|\n)*?"""|#.*', "", path.read_text(encoding="utf-8")))
     }
-    assert knowing <= {"run/folder.py", "cli/verify.py"} | {
+    assert knowing <= {"run/folder.py", "run/manifest.py", "cli/verify.py"} | {
         name for name in knowing if name.startswith(("report/", "evaluate/"))
     }
 
@@ -149,7 +151,7 @@ def test_exit_codes() -> None:
 def test_commands() -> None:
     assert list(cli.COMMANDS) == [
         "demo", "train", "resume", "stop", "runs", "status", "logs", "evaluate", "predict", "compare", "report",
-        "export", "verify-resume", "doctor", "data",
+        "export", "verify", "verify-resume", "doctor", "data",
     ]  # fmt: skip
 
 

@@ -16,8 +16,8 @@ import pytest
 from homeostat.cli import main
 from homeostat.engine import checkpoint
 from homeostat.engine.state import differences
-from homeostat.files import read_json
 from homeostat.run import Run
+from homeostat.run.sealed import read_json
 from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from homeostat.data import prepared
 from homeostat.data.drift import PROFILE
 from homeostat.data.splits import Splits
 from homeostat.data.store import Store
-from homeostat.run import Run
+from homeostat.run import Run, sealed
 
 
 def examine_run(
@@ -43,13 +43,13 @@ def examine_run(
 
 def case_of(run: Run) -> Case:
     """Return the case that a run's folder makes."""
-    plain = run.config().get("config", {}) if run.config_file.exists() else {}
+    plain = run.kept(run.config_file).get("config", {})
     configuration = [Configuration(plain)] if plain else []
     return Case(run.name, (Folder(run), *configuration, *_splits(run), *solves_of(plain), *fitted_of(run)))
 
 
 def _splits(run: Run) -> tuple[Splitting, ...]:
-    return (Splitting(splits=Splits.load(run.splits_file)),) if run.splits_file.exists() else ()
+    return (Splitting(splits=Splits.load(run.splits_file)),) if sealed.has(run.splits_file) else ()
 
 
 def _noted(run: Run) -> Exam:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from homeostat.audits.base import Finding, Severity, law
-from homeostat.files import read_json
-from homeostat.run import Run
+from homeostat.run import Run, sealed
 
 SOUND = ("train", "valid", "out-of-fold", "given")
 # A stacker that is fitted on its members' own training outputs trusts whoever remembers best.
@@ -30,9 +29,9 @@ class Fitted:
 
 def fitted_of(run: Run) -> Iterator[Fitted]:
     """Read what metrics.json says about thresholds and calibrators."""
-    if not run.metrics_file.exists():
+    if not sealed.has(run.metrics_file):
         return
-    metrics = read_json(run.metrics_file)
+    metrics = run.kept(run.metrics_file)
     for kind in ("thresholds", "calibrators"):
         for name, entry in metrics.get(kind, {}).items():
             yield Fitted(

@@ -14,6 +14,7 @@ from homeostat.audits.given import Folder
 from homeostat.errors import DataError
 from homeostat.evaluate import predictions
 from homeostat.evaluate.score import MINIMUM_EVENTS
+from homeostat.run import sealed
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def labels_of(
 @law("A score has at least ten cases of each class.")
 def support(folder: Folder) -> Finding | None:
     rare: dict[str, int] = {}
-    for file in sorted(folder.run.predictions.glob("*.parquet")):
+    for file in sealed.files(folder.run.predictions, "*.parquet"):
         try:
             outcome = predictions.read(file)
         except DataError:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from homeostat.audits.base import Finding, law
 from homeostat.audits.given import Folder
 from homeostat.errors import command
-from homeostat.files import read_json
+from homeostat.run import sealed
 
 
 @law("The score is better than that of a predictor that looks at nothing.")
 def trivial(folder: Folder) -> Finding | None:
     run = folder.run
-    if not run.metrics_file.exists():
+    if not sealed.has(run.metrics_file):
         return None
-    headline = read_json(run.metrics_file).get("headline", {})
+    headline = run.kept(run.metrics_file).get("headline", {})
     value, plain = headline.get("value"), headline.get("trivial")
     low, high = headline.get("low"), headline.get("high")
     if value is None or plain is None:

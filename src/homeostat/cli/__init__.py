@@ -36,6 +36,7 @@ COMMANDS = {
     "compare": ("judge", "RUN RUN ...", "put runs side by side, paired on the same rows"),
     "report": ("judge", "RUN", "write report.html"),
     "export": ("judge", "RUN", "write the best weights as safetensors, with their config"),
+    "verify": ("seals", "RUN [--seal]", "read everything in a run, and say what holds"),
     "verify-resume": (
         "verify",
         "RECIPE [--kills 20]",

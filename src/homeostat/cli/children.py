@@ -13,15 +13,14 @@ from homeostat.engine import device as devices
 from homeostat.engine import interrupt
 from homeostat.engine.device import DeviceName
 from homeostat.errors import ConfigError, InUse
-from homeostat.files import read_json
 from homeostat.methods import crossfit, workers
 from homeostat.run import Run
 
 
 def threads_of(run: Run, children: int) -> int:
     """The threads of every training of a run. The first start decides: other threads add in another order."""
-    known = read_json(run.environment_file).get("threads") if run.environment_file.exists() else None
     # Kept in the run: it may be resumed on a machine with other cores, and must end with the same bits.
+    known = run.kept(run.environment_file).get("threads")
     threads = workers.threads_per_child(children) if known is None else int(known)
     run.environment(threads=threads)
     return threads
@@ -69,7 +68,7 @@ def train(run: Run, names: Sequence[str]) -> None:
 
 def threads_of_worker(run: Run) -> int:
     """The number that the run has decided on; this process alone decides where there is none yet."""
-    known = read_json(run.environment_file).get("threads") if run.environment_file.exists() else None
+    known = run.kept(run.environment_file).get("threads")
     return workers.threads_per_child(2) if known is None else int(known)
 
 

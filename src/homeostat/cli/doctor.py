@@ -26,11 +26,10 @@ from homeostat.cli.origin import recipe_of, warn_of_changes
 from homeostat.cli.train import begin, execute
 from homeostat.data import prepared
 from homeostat.errors import Halted, HomeostatError, Interrupted
-from homeostat.files import write_json
 from homeostat.plugin.address import parse
 from homeostat.recipes import RECIPES, find, published
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, open_run
+from homeostat.run import Run, open_run, sealed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +187,7 @@ def _keep(exam: Exam, folder: Path) -> None:
     # A run of somebody else may be read-only, and can be examined all the same.
     if os.access(folder, os.W_OK):
         findings = [dataclasses.asdict(finding) for finding in exam.findings]
-        write_json(Run(folder).findings_file, {"tried": list(exam.tried), "findings": findings})
+        sealed.write_json(Run(folder).findings_file, {"tried": list(exam.tried), "findings": findings})
 
 
 def _text(finding: Finding) -> str:

@@ -18,7 +18,8 @@ from homeostat import console
 from homeostat.cli.standing import COLUMNS, age, facts_of, inner, row, score_words, way_on
 from homeostat.errors import RunError
 from homeostat.errors import command as spell
-from homeostat.run import Run, find_all, open_run
+from homeostat.run import Run, find_all, manifest, open_run
+from homeostat.run.journal import parsed
 
 # The journal reaches the disk once a second (run/life.py); twice as often misses nothing.
 POLL_S = 0.5
@@ -188,19 +189,17 @@ def _lines(run: Run, follow: bool) -> Iterator[dict[str, Any]]:
 
 def _fresh(run: Run, name: str, read: dict[str, int]) -> Iterator[dict[str, Any]]:
     """Yield the events that a journal has gained. A last line without its end is read again when it is whole."""
-    if not run.journal_file.exists():
+    if not manifest.exists(run.journal_file):
         return
-    with run.journal_file.open("rb") as journal:
+    with manifest.opened(run.journal_file) as journal:
         journal.seek(read.get(name, 0))
         text = journal.read()
     whole = text[: text.rfind(b"\n") + 1]
     read[name] = read.get(name, 0) + len(whole)
     for line in whole.splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # cut off by a kill
-        yield {**event, "within": name} if name else event
+        event = parsed(line)
+        if event is not None:  # a line that a kill cut off is none
+            yield {**event, "within": name} if name else event
 
 
 def stop(run: Run, wait_s: float) -> None:

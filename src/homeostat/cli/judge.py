@@ -20,8 +20,7 @@ from homeostat.data.drift import PROFILE, changes
 from homeostat.errors import ConfigError, RunError, command
 from homeostat.evaluate import predictions, summary
 from homeostat.evaluate.contest import by_method, contest, without_predictions
-from homeostat.files import read_json, write_json
-from homeostat.run import Run, open_run
+from homeostat.run import Run, open_run, sealed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +100,12 @@ def evaluate(run: Run) -> None:
 def score(run: Run) -> Mapping[str, Any]:
     """Score the prediction files of a run and write metrics.json. A run without a recipe is scored by their kind."""
     scores = recipe_of(run)[0].scores if has_recipe(run) else summary.of_run
-    if not any(run.predictions.glob("*.parquet")):
+    if not sealed.files(run.predictions, "*.parquet"):
         raise without_predictions(run)
     metrics = scores(run.folder)
-    write_json(run.metrics_file, metrics)
+    paths = sealed.files(run.predictions, "*.parquet")
+    source = {path.relative_to(run.folder).as_posix(): sealed.digest(path) for path in paths}
+    sealed.write_json(run.metrics_file, metrics, source)
     return metrics
 
 
@@ -159,7 +160,7 @@ def predict(run: Run, data: Path, out: Path) -> None:
         predictions.write(answers, out)
     else:
         predictions.write_csv(answers, out)
-    write_json(beside(out), about)
+    sealed.write_json(beside(out), about)
     console.say(
         f"Wrote {out} with {len(answers):,} predictions of {answers.model}, and {beside(out)} about them"
     )
@@ -212,8 +213,7 @@ def _learnt(run: Run, answers: predictions.Predictions) -> int:
     """Count the rows whose id or subject the run, or a run inside it, trained on or chose its epoch by."""
     known: set[str] = set()
     for _, each in run.family():
-        if each.splits_file.exists():
-            parts = read_json(each.splits_file)
+        if parts := each.kept(each.splits_file):
             known.update(str(name) for part in ("train", "valid") for name in parts.get(part, ()))
     return sum(row in known or who in known for row, who in zip(answers.ids, answers.subjects, strict=True))
 

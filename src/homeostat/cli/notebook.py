@@ -18,10 +18,9 @@ from homeostat.config import changed_keys, from_plain, to_plain
 from homeostat.errors import ConfigError, RunError, did_you_mean
 from homeostat.evaluate import predictions
 from homeostat.evaluate.tables import tables
-from homeostat.files import write_json
 from homeostat.plugin.address import address_of
 from homeostat.recipes import find
-from homeostat.run import Run, create, is_unbegun, named, open_run
+from homeostat.run import Run, create, is_unbegun, named, open_run, sealed
 
 
 def run_at(folder: Path | str, **settings: Any) -> Run:
@@ -49,7 +48,7 @@ def run_at(folder: Path | str, **settings: Any) -> Run:
             f"{path} was made with other settings ({'; '.join(foreign)}). Choose another folder, and compare the two."
         )
     if apart:
-        write_json(run.config_file, {**known, "config": wanted})
+        sealed.write_json(run.config_file, {**known, "config": wanted})
     return run
 
 

@@ -34,7 +34,7 @@ def recipe_of(run: Run) -> tuple[Recipe[Any], Any]:
         if is_address(word):
             error.add_note(
                 f"{run.folder} was made with the recipe {word}. Put it back there, or write where it is now into "
-                f'{run.config_file} ("recipe").'
+                f'{run.config_file} ("recipe"), and vouch for it: homeostat verify {run.folder} --seal'
             )
         raise
     return recipe, from_plain(recipe.config, plain["config"])

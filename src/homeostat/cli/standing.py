@@ -8,9 +8,8 @@ from typing import Any
 
 from homeostat import console
 from homeostat.cli.origin import has_recipe
-from homeostat.errors import ConfigError
+from homeostat.errors import ConfigError, RunError
 from homeostat.errors import command as spell
-from homeostat.files import read_json
 from homeostat.run import Run, is_unbegun
 
 COLUMNS = ("run", "state", "step", "left", "score", "heartbeat")
@@ -25,16 +24,21 @@ def facts_of(run: Run) -> dict[str, Any]:
     status = run.status()
     within = status if "step" in status else inner(run)
     state = status["state"]
-    score, score_of = status.get("score"), ""
-    if state == "done" and run.metrics_file.exists():
-        score = _headline(run)
+    score, score_of, recipe, reason = status.get("score"), "", "", status.get("reason", "")
+    try:
+        recipe = run.kept(run.config_file).get("recipe", "")
+        metrics = run.kept(run.metrics_file) if state == "done" else {}
+    except RunError as error:  # the other runs are listed all the same
+        reason, metrics = str(error), {}
+    if metrics:
+        score = _headline(metrics)
     elif score is None and state == "running" and "score" in within:
         score, score_of = within["score"], within["within"]
     return {
         "run": str(run.folder),
-        "recipe": run.config().get("recipe", "") if run.config_file.exists() else "",
+        "recipe": recipe,
         "state": state,
-        "reason": status.get("reason", ""),
+        "reason": reason,
         "exit_code": status.get("exit_code"),
         "step": within.get("step"),
         "total": within.get("total"),
@@ -49,9 +53,9 @@ def facts_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _headline(run: Run) -> dict[str, Any]:
+def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the headline's name with its split, and its value; no value where it cannot be estimated."""
-    best = read_json(run.metrics_file).get("headline", {})
+    best = metrics.get("headline", {})
     name = " ".join(str(best[key]) for key in ("name", "target") if best.get(key))
     return {f"{best.get('split', '')}/{name}": best.get("value")}
 

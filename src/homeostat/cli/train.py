@@ -20,10 +20,9 @@ from homeostat.engine import device as devices
 from homeostat.engine import distributed, interrupt
 from homeostat.engine.device import DeviceName
 from homeostat.errors import ConfigError, DataError, RunError, command, exit_code_of
-from homeostat.files import write_json
 from homeostat.methods import workers
 from homeostat.recipes.recipe import Recipe
-from homeostat.run import Run, create, find_all, is_unbegun, named, open_run
+from homeostat.run import Run, create, find_all, is_unbegun, named, open_run, sealed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +182,7 @@ def extend(run: Run, epochs: int) -> None:
     changed = changed_keys(plain["config"], to_plain(longer))
     if not changed:
         console.say(f"{run.folder} has {epochs} epochs already.")
-    write_json(run.config_file, {**plain, "config": to_plain(longer)})
+    sealed.write_json(run.config_file, {**plain, "config": to_plain(longer)})
     for line in changed:
         console.say(f"changed {line}")
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.errors import DataError
-from homeostat.files import replacing
+from homeostat.run import sealed
 
 PARTS = ("train", "valid", "test")
 
@@ -33,12 +33,11 @@ class Splits:
 
     def save(self, path: Path) -> None:
         """Write the splits, whole or not at all: a killed run leaves no half file to resume from."""
-        with replacing(path) as scratch:
-            scratch.write_text(json.dumps(asdict(self), indent=1))
+        sealed.write(path, json.dumps(asdict(self), indent=1).encode())
 
     def keep(self, path: Path) -> Self:
         """Save these splits once. A file that is there already must hold the same ones."""
-        if not path.exists():
+        if not sealed.has(path):
             self.save(path)
         elif self.load(path).check_fingerprint(self.fingerprint) != self:
             raise DataError(
@@ -49,7 +48,7 @@ class Splits:
     @classmethod
     def load(cls, path: Path) -> Self:
         try:
-            plain: dict[str, Any] = json.loads(path.read_text())
+            plain: dict[str, Any] = json.loads(sealed.read(path))
             return cls(**(plain | {part: tuple(plain[part]) for part in PARTS}))
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(

@@ -1,8 +1,8 @@
-"""A state on the disk that cannot be lost: written aside, synced, checksummed, read back, and kept in a ring.
+"""A state on the disk that cannot be lost: written aside, synced, sealed, read back, and kept in a ring.
 
-Files in a run's checkpoints/: step-000400.ckpt with step-000400.ckpt.sha256 for the last few, best.ckpt likewise,
-and `reserve`, which holds disk space for two more while the run is alive. The checksum is renamed into place before
-its checkpoint: so a checkpoint without one was not written by this code.
+Files in a run's checkpoints/: step-000400.ckpt for the last few, best.ckpt, and `reserve`, which holds disk space for
+two more while the run is alive. The manifest of the run holds their digests, and each names the run and its own name:
+so a checkpoint that was changed, exchanged, renamed or brought from another run is not taken for one of this place.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import torch
 
 import homeostat
 from homeostat.errors import CheckpointError, OutOfResources, RunError, unwritable
-from homeostat.files import clear, replacing, sync
+from homeostat.files import clear
+from homeostat.run import manifest, sealed
 
 # Raised when the contents of a checkpoint change shape. An old number is an error that names the version to use.
-FORMAT = 1
+FORMAT = 2
 
 
 def path_of(folder: Path, step: int, series: str = "step") -> Path:
@@ -39,61 +40,51 @@ def step_of(path: Path) -> int:
 
 
 def ring(folder: Path, series: str = "step") -> list[Path]:
-    """Return all checkpoints of a series, oldest first."""
+    """Return all checkpoints of a series that are there or should be there, oldest first."""
     pattern = re.compile(rf"{series}-\d{{6,}}\.ckpt")
-    return sorted((path for path in folder.iterdir() if pattern.fullmatch(path.name)), key=step_of)
-
-
-def seal_of(path: Path) -> Path:
-    """Name the file that holds the checksum of a checkpoint, in the format of sha256sum."""
-    return path.with_name(path.name + ".sha256")
+    return sorted(
+        (path for path in sealed.files(folder, "*.ckpt") if pattern.fullmatch(path.name)), key=step_of
+    )
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint such that a crash at any moment leaves the old file or the new one; then read it back."""
     # Hashed in memory: a digest of what the disk gives back would seal its faults as well.
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "homeostat": homeostat.__version__, **content}, buffer)
+    place = {"run": _run_of(path), "name": path.name}
+    torch.save({"format": FORMAT, "homeostat": homeostat.__version__, **place, **content}, buffer)
     data = buffer.getbuffer()
-    digest = hashlib.sha256(data).hexdigest()
-    with replacing(path) as scratch:
-        scratch.write_bytes(data)
-        sync(scratch)  # before the seal of an older file of that name goes: the disk may be full
-        with replacing(seal_of(path)) as seal:
-            seal.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
-    try:
-        is_whole = _digest(path) == digest
-    except OSError as error:
-        raise unwritable(error, path) from error
-    if not is_whole:
+    sealed.write(path, data)
+    if manifest.streamed(path) != hashlib.sha256(data).hexdigest():
         raise RunError(
             f"{path} reads back differently from what was written: the disk or its driver is faulty."
         )
 
 
 def is_intact(path: Path) -> bool:
-    """Compare a checkpoint with its checksum; one without a checksum is foreign, which is an error."""
+    """Compare a checkpoint with its digest; one that homeostat did not write here is an error."""
     try:
-        expected = seal_of(path).read_text(encoding="utf-8").split(maxsplit=1)[0]
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path} has no {seal_of(path).name} beside it, so homeostat did not write it. "
-            "Move it out of the folder, or restore its checksum file."
-        ) from None
-    except (IndexError, UnicodeDecodeError):
-        return False
-    return _digest(path) == expected
+        return sealed.is_intact(path)
+    except RunError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _run_of(path: Path) -> str:
+    """Return the identity of the run of a checkpoint; an empty text for a file outside of every run."""
+    place = manifest.owner(path)
+    return "" if place is None else manifest.load(place[0]).run
 
 
 def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint as plain tensors and values; code in it is never run."""
     try:
-        with path.open("rb") as file:
+        with manifest.opened(path) as file:
             if file.read(2) != b"PK":  # not the archive that torch.save writes; its old formats are not ours
                 raise UnpicklingError
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist.") from None
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except RunError as error:
+        raise CheckpointError(str(error)) from error
     except (RuntimeError, UnpicklingError) as error:
         raise CheckpointError(f"{path} is not a homeostat checkpoint. Move it out of the folder.") from error
     if not isinstance(content, dict) or "format" not in content:
@@ -107,21 +98,24 @@ def read(path: Path) -> dict[str, Any]:
             f"{homeostat.__version__}, which reads format {FORMAT}. Resume with `pip install homeostat=={writer}`, "
             "or start a new run."
         )
+    if (content["run"], content["name"]) != (_run_of(path), path.name):
+        raise CheckpointError(
+            f"{path} was written as {content['name']} of the run {content['run']}. Move it out of the folder, and "
+            "put back what was there."
+        )
     return content
 
 
 def set_aside(path: Path) -> Path:
     """Rename a damaged checkpoint, so that it neither counts in the ring nor is lost to whoever wants to look."""
     aside = path.with_name(path.name + ".damaged")
-    os.replace(path, aside)
-    seal_of(path).unlink(missing_ok=True)
+    sealed.remove(path, aside)
     return aside
 
 
 def remove(path: Path) -> None:
-    """Drop a checkpoint: first the file, then its checksum, so that no foreign-looking file is ever left."""
-    path.unlink(missing_ok=True)
-    seal_of(path).unlink(missing_ok=True)
+    """Drop a checkpoint."""
+    sealed.remove(path)
 
 
 def clean(folder: Path) -> None:
@@ -129,9 +123,6 @@ def clean(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clear(folder)
-        for seal in folder.glob("*.sha256"):
-            if not seal.with_name(seal.name.removesuffix(".sha256")).exists():
-                seal.unlink()
     except OSError as error:
         raise unwritable(error, folder) from error
 
@@ -162,8 +153,3 @@ def reserve(folder: Path, size: int) -> None:
 def release(folder: Path) -> None:
     """Give the reserved space back."""
     (folder / "reserve").unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

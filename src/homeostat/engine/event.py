@@ -44,6 +44,13 @@ def end(loop: Loop) -> None:
     loop.watch.tell_guards(event(loop, "end"))
 
 
+def extend(loop: Loop) -> None:
+    """Pass on the end of one plan and the start of the next, as two processes did the first time."""
+    end(loop)
+    loop.watch.rewind(loop.state.step, loop.timetable.total(loop.state))
+    start(loop)
+
+
 def end_epoch(loop: Loop, look: Look | None) -> None:
     """Pass on the means of an epoch, what its last step moved, and what the machine has left."""
     loop.watch.step(loop.readout.flush())

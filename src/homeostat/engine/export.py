@@ -16,17 +16,21 @@ from homeostat.run import Run
 
 
 def best_weights(run: Run) -> Mapping[str, Tensor]:
-    """Return the weights with the best score, from the newest intact checkpoint of a run."""
-    for path in reversed(checkpoint.ring(run.checkpoints)):
-        if checkpoint.is_intact(path):
-            best = checkpoint.read(path)["state"]["best"]
-            if best is None:
-                raise CheckpointError(
-                    f"Run {run.name} has not been scored yet, so it has no best model. Resume it."
-                )
-            weights: Mapping[str, Tensor] = best["weights"]
-            return weights
-    raise CheckpointError(f"Run {run.name} has no intact checkpoint in {run.checkpoints}.")
+    """Return the weights with the best score, from the newest checkpoint of a run."""
+    ring = checkpoint.ring(run.checkpoints)
+    if not ring:
+        raise CheckpointError(f"Run {run.name} has no checkpoint in {run.checkpoints}.")
+    if not checkpoint.is_intact(ring[-1]):
+        # An older one may hold other best weights: what is made from them would be another model.
+        raise CheckpointError(
+            f"{ring[-1]} was changed or removed after it was written. Restore it from a backup, or `homeostat resume` "
+            "the run: it goes on from an older one."
+        )
+    best = checkpoint.read(ring[-1])["state"]["best"]
+    if best is None:
+        raise CheckpointError(f"Run {run.name} has not been scored yet, so it has no best model. Resume it.")
+    weights: Mapping[str, Tensor] = best["weights"]
+    return weights
 
 
 def export(run: Run) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from homeostat.engine.event import end, start
+from homeostat.engine.event import end, extend, start
 from homeostat.engine.heal import treat
 from homeostat.engine.remedies import Sick
 from homeostat.engine.score import score
@@ -39,6 +39,8 @@ def fit(task: Task[B], settings: Settings, run: Run, guards: Sequence[AbstractGu
                     # same weights.
                     if timetable.scores_at(state):
                         score(loop)
+                        if timetable.goes_on_at(state):
+                            extend(loop)
                     if stops := loop.interrupt.stops:
                         loop.save(wait=True)
                         raise Interrupted(f"Run {run.name} stopped at step {state.step} because {stops}.")

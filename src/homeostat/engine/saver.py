@@ -11,7 +11,7 @@ from typing import Any
 from homeostat.engine import checkpoint
 from homeostat.engine.state import State
 from homeostat.errors import CheckpointError, ConfigError, OutOfResources
-from homeostat.run import Run
+from homeostat.run import Run, manifest
 
 # A cure goes back by one or two of them, and by one more when the same illness returns (heal.py).
 GOOD = 3
@@ -56,21 +56,25 @@ class Saver:
     def restore(self, state: State) -> list[str]:
         """Load the newest intact checkpoint, if there is any. Returns what had to be passed over, in sentences."""
         checkpoint.clean(self.folder)
-        damaged: list[Path] = []
+        damaged: list[tuple[Path, str]] = []
         for path in reversed(checkpoint.ring(self.folder)):
-            if checkpoint.is_intact(path):
+            is_missing = not manifest.exists(path)
+            if not is_missing and checkpoint.is_intact(path):
                 state.load(checkpoint.read(path)["state"])
                 self._saved = (state.step, state.scored)
-                return [
-                    f"{checkpoint.set_aside(bad).name} does not match its checksum; used {path.name}"
-                    for bad in damaged
-                ]
-            damaged.append(path)
-        # Starting anew in silence would throw a run away because of a disk that can perhaps be mended.
+                # Starting anew in silence would throw a run away because of a disk that can perhaps be mended.
+                return [_passed_over(bad, how, path) for bad, how in damaged]
+            damaged.append((path, "is missing" if is_missing else "was changed after it was written"))
         if damaged:
             raise CheckpointError(
-                f"All {len(damaged)} checkpoints in {self.folder} are damaged. Restore one from a backup, "
-                "or start a new run; this one is left as it is."
+                f"All {len(damaged)} checkpoints in {self.folder} are damaged or missing "
+                f"({damaged[0][0].name} {damaged[0][1]}). Restore one from a backup, or start a new run; this one is "
+                "left as it is."
+            )
+        if any(event.get("step", 0) != 0 for event in self._run.events("step", "epoch", "score")):
+            raise CheckpointError(
+                f"{self.folder} holds no checkpoint, but {self._run.journal_file} tells of steps. Restore the "
+                "checkpoints from a backup, or start a new run."
             )
         return []
 
@@ -122,7 +126,12 @@ class Saver:
         goods = self._goods(state)
         if not goods:
             return False
-        state.load(checkpoint.read(goods[max(len(goods) - back, 0)])["state"])
+        good = goods[max(len(goods) - back, 0)]
+        if not checkpoint.is_intact(good):
+            raise CheckpointError(
+                f"{good} was changed or removed. Restore it from a backup, or start a new run."
+            )
+        state.load(checkpoint.read(good)["state"])
         return True
 
     def _goods(self, state: State) -> list[Path]:
@@ -184,3 +193,11 @@ class Saver:
         raise OutOfResources(
             f"{reason} The state of step {snapshot['step']} was saved in the reserved space."
         )
+
+
+def _passed_over(bad: Path, how: str, used: Path) -> str:
+    """Take a checkpoint that is not used out of the ring, and say so."""
+    if not manifest.exists(bad):
+        checkpoint.remove(bad)
+        return f"{bad.name} {how}; used {used.name}"
+    return f"{checkpoint.set_aside(bad).name} {how}; used {used.name}"

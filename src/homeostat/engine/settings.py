@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from homeostat.engine.device import DeviceName
 from homeostat.engine.optim import OptimConfig
@@ -54,3 +56,18 @@ class Settings:
         for name in ("evaluate_every", "patience", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} {getattr(self, name)} must not be negative.")
+
+
+# Settings that a resumed training may change: they say how long, where and how it is watched, not what is computed.
+# The number of epochs has a file of its own, which keeps from which step on it holds.
+FREE = (
+    *("epochs", "evaluate_every", "saving", "device", "accumulate", "journal_every"),
+    *("heal", "audits", "guard", "audit", "tensorboard"),
+)
+
+
+def lasting(plain: Any) -> Any:
+    """Return the part of a plain configuration that one training keeps from its first step to its last."""
+    if isinstance(plain, Mapping):
+        return {key: lasting(value) for key, value in plain.items() if key not in FREE}
+    return [lasting(value) for value in plain] if isinstance(plain, list | tuple) else plain

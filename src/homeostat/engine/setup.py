@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from homeostat import console, ode
+from homeostat.config import to_plain
 from homeostat.engine import checkup, distributed, precision
 from homeostat.engine import device as devices
 from homeostat.engine.distributed import World
@@ -19,11 +20,11 @@ from homeostat.engine.loop import Loop
 from homeostat.engine.precision import Precision
 from homeostat.engine.readout import Readout
 from homeostat.engine.saver import Saver
-from homeostat.engine.settings import Settings
+from homeostat.engine.settings import Settings, lasting
 from homeostat.engine.state import State
 from homeostat.engine.stream import Stream
 from homeostat.engine.tensorboard import Events
-from homeostat.engine.timetable import Timetable
+from homeostat.engine.timetable import Timetable, planned
 from homeostat.engine.watch import Watch
 from homeostat.errors import Unsolved
 from homeostat.guards import own
@@ -43,7 +44,6 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
     """Set up the loop and restore its newest state; leave no handler, seed or thread behind."""
     device, why = devices.choose(settings.device)
     world = distributed.join(device)
-    timetable = Timetable(settings, len(task.batches), task.direction)
     # Left in reverse order: the loop first, the run with its status and lock last.
     with ExitStack() as stack:
         run = stack.enter_context(distributed.own_part(run, world))
@@ -53,9 +53,12 @@ def opened(task: Task[B], settings: Settings, run: Run, guards: Sequence[Abstrac
         task.model.to(device)
         policy = _precision(task, settings, device, stack)
         watching = (*guards, *own(settings.guard))
-        state = State.fresh(task, settings.optim, settings.accumulate, watching)
+        state = State.fresh(task, settings.optim, settings.accumulate, watching, _kept(settings, run))
         saver = Saver(run, settings.saving)
         notes = _restore(saver, state, world)
+        stretches = planned(run, settings, state.step) if world.is_first else ()
+        stretches = world.from_first(stretches)
+        timetable = Timetable(settings, len(task.batches), task.direction, stretches)
         progress = stack.enter_context(
             console.Progress(run.name, timetable.total(state), state.step, shown=world.is_first)
         )
@@ -101,6 +104,12 @@ def _solver_errors() -> Iterator[None]:
         raise Unsolved(str(error)) from error
 
 
+def _kept(settings: Settings, run: Run) -> dict[str, Any]:
+    """Return the settings and the configuration that a State belongs to."""
+    config = run.kept(run.config_file).get("config", {})
+    return {"settings": lasting(to_plain(settings)), "config": lasting(config)}
+
+
 def _restore(saver: Saver, state: State, world: World) -> list[str]:
     """The first process restores and sets damaged files aside before the others look."""
     notes = saver.restore(state) if world.is_first else []
@@ -131,7 +140,8 @@ def _begin(
     run.flush()
     if world.is_first and not timetable.is_over(state):
         saver.reserve(state)
-        saver.save(state)  # so that there is something to resume from the first step on
+        # The first one is on the disk before the journal tells of a step: no checkpoint then means that it was removed.
+        saver.save(state, wait=saver.is_new)
 
 
 def _end(run: Run, timetable: Timetable, state: State, saver: Saver) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from homeostat.config import changed_keys
 from homeostat.engine import optim, schedule
 from homeostat.engine.optim import OptimConfig
 from homeostat.engine.remedies import Treatment
@@ -59,6 +60,8 @@ class State:
     guards: Sequence[AbstractGuard]
     batches: Mapping[str, int]
     """Count, size and seed of the batches: a step means something else with others."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What the training keeps from its first step to its last: its settings, and the configuration of its run."""
     step: int = 0
     """Optimiser steps taken; order, dropout and learning rate follow from it."""
     scored: int = 0
@@ -74,8 +77,14 @@ class State:
     epoch: Meters = field(default_factory=Meters)
 
     @staticmethod
-    def fresh(task: Task[Any], config: OptimConfig, pieces: int, guards: Sequence[AbstractGuard]) -> State:
-        """The state before the first step."""
+    def fresh(
+        task: Task[Any],
+        config: OptimConfig,
+        pieces: int,
+        guards: Sequence[AbstractGuard],
+        kept: Mapping[str, Any] | None = None,
+    ) -> State:
+        """The state before the first step. `kept`: the configuration that may not change on the way."""
         average = copy.deepcopy(task.model).requires_grad_(False) if config.average else None
         optimizer = optim.build(task.model, task.groups, config)
         batches = {"count": task.batches.count, "size": task.batches.size, "seed": task.batches.seed}
@@ -85,6 +94,7 @@ class State:
             average=average,
             guards=guards,
             batches=batches,
+            config=kept or {},
             pieces=pieces,
         )
 
@@ -116,13 +126,14 @@ class State:
     def snapshot(self) -> dict[str, Any]:
         """Return a copy on the CPU, in plain tensors and values, that later steps do not change."""
         best = None if self.best is None else {**vars(self.best), "weights": dict(self.best.weights)}
-        # "remedies" is the name of the treatments in format 1.
+        # "remedies" is the name of the treatments since format 1.
         return {
             "model": copied(self.model.state_dict()),
             "optimizer": copied(self.optimizer.state_dict()),
             "average": None if self.average is None else copied(self.average.state_dict()),
             "guards": {guard.name: copied(guard.state_dict()) for guard in self.guards},
             "batches": dict(self.batches),
+            "config": copied(self.config),
             "step": self.step,
             "scored": self.scored,
             "pieces": self.pieces,
@@ -142,6 +153,11 @@ class State:
             )
             raise CheckpointError(
                 f"The batches are not those of the checkpoint ({changes}). Use the data and config of the run."
+            )
+        if changed := changed_keys(saved["config"], dict(self.config)):
+            raise CheckpointError(
+                f"The checkpoint was made with other settings ({'; '.join(changed)}). Use those of the run, or start a "
+                "new one."
             )
         load_weights(self.model, saved["model"])
         if (self.average is None) != (saved["average"] is None):

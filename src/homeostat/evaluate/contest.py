@@ -15,7 +15,7 @@ from homeostat.evaluate.bootstrap import RESAMPLES
 from homeostat.evaluate.compare import Comparison
 from homeostat.evaluate.predictions import BEST_FIRST, Predictions, Split, read
 from homeostat.evaluate.score import HEADLINE
-from homeostat.run import Run
+from homeostat.run import Run, sealed
 
 NOTES: Mapping[Split, str] = {
     "valid": "valid is optimistic: each run chose its epoch by these rows, so both values are too good",
@@ -102,7 +102,7 @@ def common_split(folders: Sequence[Path]) -> Split:
 
 
 def _splits(folder: Path) -> list[Split]:
-    return [split for split in BEST_FIRST if (Run(folder).predictions / f"{split}.parquet").exists()]
+    return [split for split in BEST_FIRST if sealed.has(Run(folder).predictions / f"{split}.parquet")]
 
 
 def without_predictions(run: Run) -> RunError:
@@ -145,13 +145,13 @@ def _refuse_memory(predictions: Mapping[Path, Predictions], split: Split) -> Non
 
 
 def _is_crossed(run: Run) -> bool:
-    return not run.splits_file.exists() and any(child.splits_file.exists() for child in run.children())
+    return not sealed.has(run.splits_file) and any(sealed.has(child.splits_file) for child in run.children())
 
 
 def _method(folder: Path) -> str:
     try:
-        config = json.loads(Run(folder).config_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = sealed.read_json(Run(folder).config_file)
+    except RunError as error:
         raise DataError(f"{folder} is not a run: its config.json cannot be read ({error}).") from error
     if not config.get("recipe") and not config.get("config"):
         return str(

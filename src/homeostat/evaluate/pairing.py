@@ -10,19 +10,20 @@ import numpy as np
 
 from homeostat.errors import ConfigError, DataError
 from homeostat.evaluate.predictions import Predictions
+from homeostat.run import sealed
 
 
 def seen(splits: Path, parts: Sequence[str] = ("train", "valid")) -> frozenset[str]:
     """Return the ids that a run learnt from: those it trained on, and those it chose its epoch by."""
-    try:
-        ids = json.loads(splits.read_text())
-        # Validation ids count as seen: the epoch was chosen by them.
-        return frozenset(str(name) for part in parts for name in ids[part])
-    except FileNotFoundError:
+    if not sealed.has(splits):
         raise DataError(
             f"{splits} does not exist: without it nobody knows what the run was trained on. "
             "A run of your own keeps its splits with `parts.save(run.splits_file)`."
-        ) from None
+        )
+    try:
+        ids = json.loads(sealed.read(splits))
+        # Validation ids count as seen: the epoch was chosen by them.
+        return frozenset(str(name) for part in parts for name in ids[part])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{splits} is not a splits file ({error!r}).") from error
 

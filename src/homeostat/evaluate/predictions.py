@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from homeostat.errors import DataError
 from homeostat.files import replacing
+from homeostat.run import sealed
 
 # Raised when the columns change their meaning; a file of another format is refused, not guessed at.
 FORMAT = 1
@@ -129,13 +130,11 @@ class Predictions:
         return columns[:, 0]
 
 
-def write(predictions: Predictions, path: Path) -> Path:
-    """Write a prediction file: a reader sees the whole file or none."""
+def write(predictions: Predictions, path: Path, source: Mapping[str, str] | None = None) -> Path:
+    """Write a prediction file: a reader sees the whole file or none. `source`: digests of what predicted them."""
     table = io.BytesIO()  # polars raises a full disk without its number, so it would not be known
     _frame(predictions).write_parquet(table, metadata={"homeostat": json.dumps(_meta(predictions))})
-    with replacing(path) as scratch:
-        scratch.write_bytes(table.getbuffer())
-    return path
+    return sealed.write(path, table.getbuffer(), source)
 
 
 def write_csv(predictions: Predictions, path: Path) -> Path:
@@ -149,13 +148,14 @@ def write_csv(predictions: Predictions, path: Path) -> Path:
 
 def read(path: Path) -> Predictions:
     """Read and check a prediction file."""
-    try:
-        meta = json.loads(pl.read_parquet_metadata(path)["homeostat"])
-        frame = pl.read_parquet(path)
-    except FileNotFoundError:
+    if not sealed.has(path):
         raise DataError(
             f"{path} does not exist. A run writes its predictions at its end: `homeostat resume` it."
-        ) from None
+        )
+    data = sealed.read(path)
+    try:
+        meta = json.loads(pl.read_parquet_metadata(io.BytesIO(data))["homeostat"])
+        frame = pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, KeyError, ValueError) as error:
         raise DataError(
             f"{path} is not a prediction file of Homeostat ({error!r}). Predict again."

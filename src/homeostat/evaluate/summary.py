@@ -26,7 +26,7 @@ from homeostat.evaluate.bootstrap import RESAMPLES
 from homeostat.evaluate.predictions import BEST_FIRST, Kind, Predictions, read
 from homeostat.evaluate.score import HEADLINE, Score, too_few
 from homeostat.evaluate.threshold import GIVEN, Threshold
-from homeostat.run import Run
+from homeostat.run import Run, sealed
 
 FORMAT = 1
 PER_SUBJECT = "rmse per subject"
@@ -76,7 +76,7 @@ def of_run(folder: Path, settings: Settings | None = None) -> dict[str, Any]:
     """Summarise a run folder: predictions/{split}.parquet are its own, {split}-{name}.parquet its yard-sticks'."""
     # A dash after the split begins the name of a yard-stick; out-of-fold has dashes of its own.
     files = sorted(
-        Run(folder).predictions.glob("*.parquet"),
+        sealed.files(Run(folder).predictions, "*.parquet"),
         key=lambda path: ("-" in path.stem.replace("out-of-fold", ""), path),
     )
     if not files:

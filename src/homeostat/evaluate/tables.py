@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,7 @@ import polars as pl
 
 from homeostat.errors import RunError, command
 from homeostat.evaluate import predictions
-from homeostat.files import read_json
-from homeostat.run import Run, open_run
+from homeostat.run import Run, open_run, sealed
 
 # The columns that come first, in this order; the others follow as they appear.
 FIRST = ("time", "run", "kind", "epoch", "step")
@@ -43,17 +43,17 @@ class Tables:
     def scores(self) -> pl.DataFrame:
         """Return one row per score of metrics.json, with interval, n, split and model."""
         file = Run(self.folder).metrics_file
-        if not file.exists():
+        if not sealed.has(file):
             raise RunError(
                 f"{self.folder} is not evaluated yet. Call homeostat.evaluate_run on it, or run "
                 f"`{command('evaluate', self.folder)}`."
             )
-        return _filled(_frame(read_json(file)["scores"]))
+        return _filled(_frame(sealed.read_json(file)["scores"]))
 
     @property
     def predictions(self) -> pl.DataFrame:
         """Return one row per prediction, with its split and its model: id, subject, targets, outputs and groups."""
-        files = sorted(Run(self.folder).predictions.glob("*.parquet"))
+        files = sealed.files(Run(self.folder).predictions, "*.parquet")
         if not files:
             raise RunError(
                 f"{self.folder} has no predictions. A run writes them at its end: finish it first."
@@ -68,7 +68,7 @@ def tables(run: Run | Path | str) -> Tables:
 
 def _predicted(file: Path) -> pl.DataFrame:
     table = predictions.read(file)
-    columns = pl.read_parquet(file)
+    columns = pl.read_parquet(io.BytesIO(sealed.read(file)))
     return columns.select(pl.lit(table.split).alias("split"), pl.lit(table.model).alias("model"), pl.all())
 
 

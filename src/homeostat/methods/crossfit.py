@@ -10,10 +10,9 @@ import numpy as np
 
 from homeostat.errors import ConfigError, DataError, RunError, command, did_you_mean
 from homeostat.evaluate.predictions import Predictions, Split
-from homeostat.files import read_json, write_json
 from homeostat.methods import ensemble, outcome
 from homeostat.methods.method import Child, Method, Plan, Predictor, Table
-from homeostat.run import Run
+from homeostat.run import Run, sealed
 
 D = TypeVar("D")
 
@@ -97,7 +96,7 @@ def train(plan: Plan[D], child: Child[D], run: Run, place: Run) -> None:
     with place.active():
         # An extended run has another configuration, and its children train on under it.
         if not _has_same_config(run, place):
-            write_json(place.config_file, run.config())
+            sealed.write_json(place.config_file, run.config())
         # Before training: a resume on changed data must stop here, not train on other subjects.
         child.lesson.splits.keep(place.splits_file)
         predictor = child.method.train(child.lesson, place)
@@ -119,20 +118,23 @@ def train_leaf(plan: Plan[D], path: str, run: Run) -> None:
     elif child.method.inner is None:
         raise ConfigError(f"{name} of run {run.name} has no children, so there is no {path}.")
     else:
-        if not place.config_file.exists():
-            write_json(place.config_file, run.config())
+        if not sealed.has(place.config_file):
+            sealed.write_json(place.config_file, run.config())
         train_leaf(child.method.inner(child.lesson), rest, place)
 
 
 def is_finished(run: Run, place: Run) -> bool:
-    """Say whether a child run is at its end under the present configuration, and its predictions are of this end."""
-    if not place.status_file.exists() or place.status().get("state") != "done":
+    """Say whether a child run is at its end under the present configuration, and its predictions are of this end.
+
+    One whose checkpoints or predictions do not hold is not: it goes on from an older checkpoint, and predicts again.
+    """
+    if place.status()["state"] != "done":
         return False
-    return _has_same_config(run, place) and outcome.is_current(place)
+    return _has_same_config(run, place) and outcome.holds(place) and outcome.is_current(place)
 
 
 def _has_same_config(run: Run, place: Run) -> bool:
-    return place.config_file.exists() and place.config() == run.config()
+    return sealed.has(place.config_file) and place.config() == run.config()
 
 
 def _answered(plan: Plan[D], child: Child[D], predictor: Predictor[D]) -> list[Predictions]:
@@ -165,6 +167,6 @@ def load(run: Run, method: Method[D], children: Sequence[str]) -> list[Predictor
 
 def predict(run: Run, method: Method[D], data: D, ids: Sequence[str], table: Table[D]) -> Predictions:
     """Ask every trained predictor of a method about data that the run has not seen; their mean is the answer."""
-    children = read_json(run.environment_file).get("children", ())
+    children = run.kept(run.environment_file).get("children", ())
     outputs = [np.asarray(each.answer(data, ids)) for each in load(run, method, children)]
     return replace(table(data, ids, ensemble.mean_of(outputs, method.average), "new"), model=method.name)

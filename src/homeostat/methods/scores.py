@@ -12,7 +12,7 @@ from homeostat.data.ragged import Array
 from homeostat.evaluate import predictions
 from homeostat.evaluate.predictions import BEST_FIRST, Predictions
 from homeostat.methods import ensemble, outcome
-from homeostat.run import Run
+from homeostat.run import Run, sealed
 
 POSSIBLE = "possible"
 """Folder with the predictions of the best possible model, where the truth is simulated."""
@@ -43,8 +43,8 @@ def with_each(folder: Path) -> Mapping[str, Any]:
     seeds = by_seed(run, main)
     if len(seeds) > 1:
         metrics["each seed"] = each.table(seeds, cut)
-    limit = folder / POSSIBLE / f"{main.split}.parquet"
-    if limit.exists():
+    limit = run.predictions / POSSIBLE / f"{main.split}.parquet"
+    if sealed.has(limit):
         metrics["possible"] = possible.beside(main, predictions.read(limit))
         for sentence in possible.sentences(metrics["possible"]):
             _LOG.info("%s", sentence)
@@ -56,7 +56,7 @@ def by_seed(run: Run, main: Predictions) -> dict[str, Predictions]:
     seeds: dict[str, list[Predictions]] = {}
     for child in run.children():
         file = child.predictions / f"{main.split}.parquet"
-        if outcome.method_of(child.name) == main.model and file.exists():
+        if outcome.method_of(child.name) == main.model and sealed.has(file):
             one = predictions.read(file)
             seeds.setdefault(str(one.seed), []).append(one)
     return {seed: ensemble.joined(parts) for seed, parts in seeds.items()}
@@ -65,4 +65,4 @@ def by_seed(run: Run, main: Predictions) -> dict[str, Predictions]:
 def write_possible(run: Run, own: Predictions, probabilities: Array) -> None:
     """Write what the best possible model says about the rows of the model's own predictions."""
     best = replace(own, model=BAYES, seed=None, selected="", source="", outputs=probabilities[:, None])
-    predictions.write(best, run.folder / POSSIBLE / f"{own.split}.parquet")
+    predictions.write(best, run.predictions / POSSIBLE / f"{own.split}.parquet")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from homeostat.errors import HomeostatError, RunError
 from homeostat.evaluate import ledger
 from homeostat.evaluate.predictions import BEST_FIRST, Predictions, read
 from homeostat.evaluate.score import Score
-from homeostat.run import Run
+from homeostat.run import Run, manifest, sealed
 
 GRAVITY = {"fatal": 0, "serious": 1, "note": 2}
 
@@ -110,6 +109,10 @@ def collect(folder: Path) -> Collected:
             f"{folder} is not a run: it holds neither config.json nor status.json nor metrics.json."
         )
     broken: list[str] = []
+    try:
+        manifest.load(folder)
+    except RunError as error:
+        broken.append(str(error))
     config = _json(run.config_file, broken)
     splits = _json(run.splits_file, broken)
     doctor = _json(run.findings_file, broken)
@@ -143,22 +146,21 @@ def _is_run(run: Run) -> bool:
 
 
 def _json(path: Path, broken: list[str]) -> dict[str, Any]:
-    if not path.exists():
-        return {}
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        broken.append(f"{path.name} is not JSON ({error})")
+        return sealed.read_json(path) if sealed.has(path) else {}
+    except RunError as error:
+        broken.append(str(error))
         return {}
-    if not isinstance(contents, dict):
-        broken.append(f"{path.name} holds {type(contents).__name__}, not an object")
-        return {}
-    return contents
 
 
 def _predictions(folder: Path, broken: list[str]) -> tuple[Predictions, ...]:
-    readable = []
-    for path in sorted(folder.glob("*.parquet")):
+    readable: list[Predictions] = []
+    try:
+        paths = sealed.files(folder, "*.parquet")
+    except RunError as error:
+        broken.append(str(error))
+        return ()
+    for path in paths:
         try:
             predictions = read(path)
         except HomeostatError as error:

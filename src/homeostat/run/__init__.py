@@ -1,4 +1,7 @@
-"""A run is a folder about one training: `folder` names its files, `life` owns it, `making` and `reading` return it."""
+"""A run is a folder about one training: `folder` names its files, `life` owns it, `making` and `reading` return it.
+
+`sealed` writes and reads the files that are read again; `manifest` lists them with their digests.
+"""
 
 from homeostat.run.folder import Run
 from homeostat.run.life import now

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from homeostat.errors import RunError, unwritable
-from homeostat.files import read_json, write_json
-from homeostat.run import journal
+from homeostat.files import clear_below
+from homeostat.run import journal, manifest, sealed, status
 from homeostat.run.display import Facts, html
 from homeostat.run.life import Life, alive
 from homeostat.run.lock import is_locked
@@ -45,6 +45,10 @@ class Run:
     journal_file = Name("journal.jsonl")
     """One event per line. Its lock says whether the run lives."""
     status_file = Name("status.json")
+    plan_file = Name("plan.json")
+    """The epochs that were asked for, and from which step on: {"epochs": [[step, epochs, evaluate_every], ...]}."""
+    manifest_file = Name(manifest.NAME)
+    """The files that are read again, with their digests."""
     metrics_file = Name("metrics.json")
     ledger_file = Name("ledger.jsonl")
     """One line for each time that the test split was read."""
@@ -59,7 +63,7 @@ class Run:
     tensorboard = Name("tensorboard")
     export = Name("export")
     """Weights for others, as safetensors."""
-    _children = Name("children")
+    _children = Name(manifest.CHILDREN)
 
     def __init__(self, folder: Path, *, origin: Path | None = None) -> None:
         self.folder = folder
@@ -124,6 +128,8 @@ class Run:
             raise unwritable(error, self.folder) from error
         with alive(self.name, self.journal_file, self.status_file) as self._life:
             try:
+                sealed.begin(self.folder)
+                clear_below(self.folder)
                 yield
             finally:
                 self._life = None
@@ -149,12 +155,17 @@ class Run:
 
     def environment(self, **values: Any) -> None:
         """Add to environment.json."""
-        known = read_json(self.environment_file) if self.environment_file.exists() else {}
-        write_json(self.environment_file, {**known, **values})
+        known = self.kept(self.environment_file)
+        sealed.write_json(self.environment_file, {**known, **values})
 
     def config(self) -> dict[str, Any]:
         """Return config.json."""
-        return read_json(self.config_file)
+        manifest.load(self.folder)
+        return sealed.read_json(self.config_file)
+
+    def kept(self, file: Path) -> dict[str, Any]:
+        """Return the object in a file of this run; empty where none was written."""
+        return sealed.read_json(file) if sealed.has(file) else {}
 
     def events(self, *kinds: str) -> Iterator[dict[str, Any]]:
         """Read the journal, all of it or some kinds."""
@@ -162,10 +173,10 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """Return status.json. The state of a run whose process is gone without a word is `died`."""
-        status = read_json(self.status_file) if self.status_file.exists() else {"state": "new"}
-        if status.get("state") == "running" and self._life is None and not self.is_alive():
-            status |= {"state": "died", "reason": "its process ended without a word; it can be resumed"}
-        return status
+        values = status.read(self.status_file)
+        if values["state"] == "running" and self._life is None and not self.is_alive():
+            values |= {"state": "died", "reason": "its process ended without a word; it can be resumed"}
+        return values
 
     def is_alive(self) -> bool:
         """Say whether some process owns this run."""
@@ -176,8 +187,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook."""
-        config = self.config() if self.config_file.exists() else {}
-        metrics = read_json(self.metrics_file) if self.metrics_file.exists() else {}
+        config, metrics = self.kept(self.config_file), self.kept(self.metrics_file)
         facts = Facts(
             folder=str(self.folder),
             recipe=str(config.get("recipe", "")),

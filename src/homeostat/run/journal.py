@@ -9,19 +9,29 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from homeostat.run import manifest
+
 
 def events(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
     """Read a journal, all of it or some kinds. A line that a kill cut off is left out."""
-    if not path.exists():
+    if not manifest.exists(path):
         return
-    with path.open(encoding="utf-8") as lines:
+    with manifest.opened(path) as lines:
         for line in lines:
-            try:
-                event = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if isinstance(event, dict) and (not kinds or event.get("kind") in kinds):
+            event = parsed(line)
+            if event is not None and (not kinds or event["kind"] in kinds):
                 yield event
+
+
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """Read one line; None for one that is no event: cut off by a kill, or damaged."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    texts = ("kind", "time", "sentence")
+    is_event = isinstance(event, dict) and "kind" in event
+    return event if is_event and all(isinstance(event.get(key, ""), str) for key in texts) else None
 
 
 def is_torn(path: Path) -> bool:

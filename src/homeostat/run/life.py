@@ -22,7 +22,8 @@ from homeostat.errors import (
     exit_code_of,
     unwritable,
 )
-from homeostat.files import read_json, write_json
+from homeostat.files import write_json
+from homeostat.run import status
 from homeostat.run.journal import is_torn, line_of
 from homeostat.run.lock import locked
 
@@ -74,9 +75,10 @@ class Life:
 
     def begin(self) -> None:
         """Write the first status and start the heartbeat."""
-        if self._status_file.exists():  # a run that is done has nothing to score anew: its score stays
-            before = read_json(self._status_file)
-            self.progress(**{name: before[name] for name in ("step", "total", "score") if name in before})
+        before = status.read(
+            self._status_file
+        )  # a run that is done has nothing to score anew: its score stays
+        self.progress(**{name: before[name] for name in ("step", "total", "score") if name in before})
         self.progress(state="running", pid=os.getpid(), host=socket.gethostname(), started=now())
         if is_torn(self._journal_file):
             self._append("\n")

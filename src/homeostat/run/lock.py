@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from homeostat.errors import InUse, RunError, command, unwritable
+from homeostat.errors import InUse, command, unwritable
+from homeostat.run import manifest
 
 # An owner-to-be tries again: whoever only asks shares the lock, for microseconds.
 _WAITS_S = (0.1, 0.1, 0.1, 0.0)
@@ -14,6 +15,7 @@ _WAITS_S = (0.1, 0.1, 0.1, 0.0)
 
 def locked(path: Path, run: str) -> IO[str]:
     """Open a file to append to it, and hold its lock until it is closed."""
+    _refuse_other_kinds(path)
     try:
         stream = path.open("a", encoding="utf-8")
     except OSError as error:
@@ -29,16 +31,20 @@ def locked(path: Path, run: str) -> IO[str]:
 
 def is_locked(path: Path) -> bool:
     """Say whether some process holds the lock of a file. Neither a stale process number nor a clock can lie here."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            return not _lock(stream, (0.0,))
-    except FileNotFoundError:
+    if not manifest.exists(path):
         return False
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}. Make it readable, then go on.") from error
+    with manifest.opened(path) as stream:
+        return not _lock(stream, (0.0,))
 
 
-def _lock(stream: IO[str], waits_s: tuple[float, ...]) -> bool:
+def _refuse_other_kinds(path: Path) -> None:
+    """Refuse a folder, a link or a pipe in the place of the file, before anything waits for it."""
+    if manifest.exists(path):
+        with manifest.opened(path):
+            pass
+
+
+def _lock(stream: IO[Any], waits_s: tuple[float, ...]) -> bool:
     """Lock an open file, shared by readers; False if another process holds it after all waits."""
     try:
         import fcntl

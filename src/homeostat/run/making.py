@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from homeostat.errors import RunError, command
-from homeostat.files import write_json
+from homeostat.errors import OutOfResources, RunError, command, unwritable
+from homeostat.files import clear_below, half_written
+from homeostat.run import manifest, sealed
 from homeostat.run.folder import Run
 from homeostat.run.lock import locked
 
@@ -25,12 +26,15 @@ def create(folder: Path, config: Mapping[str, Any]) -> Run:
         folder.mkdir(parents=True)
     # mkdir decides, not a look before it: two processes may take the same name at the same moment.
     except FileExistsError:
-        if not is_unbegun(run):
+        if not folder.is_dir() or not (never_began(run) or is_unbegun(run)):
             raise _taken(folder) from None
         _clear(run)
     except OSError as error:
+        if isinstance(full := unwritable(error, folder), OutOfResources):
+            raise full from error
         raise RunError(f"{folder} cannot be made: {error.strerror}. Choose another --run.") from error
-    write_json(run.config_file, config)
+    sealed.begin(folder)
+    sealed.write_json(run.config_file, config)
     return run
 
 
@@ -41,6 +45,15 @@ def named(root: Path, name: str) -> Path:
     while folder.exists():
         folder, number = Path(f"{stem}-{number}"), number + 1
     return folder
+
+
+def never_began(run: Run) -> bool:
+    """Say whether a kill ended the making of a run: its folder is there, and no configuration, nor anything else."""
+    scratch = half_written(run.folder, "*")
+    return all(
+        path in scratch or path == run.manifest_file or (path == run.journal_file and not path.stat().st_size)
+        for path in run.folder.iterdir()
+    )
 
 
 def is_unbegun(run: Run) -> bool:
@@ -58,18 +71,17 @@ def _clear(run: Run) -> None:
     """Remove what a failed start left behind; files that are not a run's stay."""
     with locked(run.journal_file, run.name) as journal:
         # Looked at again under the lock: another process may have begun meanwhile.
-        if not is_unbegun(run):
+        if not (never_began(run) or is_unbegun(run)):
             raise _taken(run.folder)
         journal.truncate(0)
-        for folder in (
-            run.checkpoints,
-            run.fitted,
-            run.tensorboard,
-            *(child.folder for child in run.children()),
-        ):
+        clear_below(run.folder)
+        children = [child.folder for child in run.children()]
+        for folder in (run.checkpoints, run.fitted, run.predictions, run.tensorboard, *children):
             if folder.exists():
                 shutil.rmtree(folder)
-        for file in (run.status_file, run.environment_file, run.splits_file):
+        # The status goes last: until then a kill leaves a failed start, which is cleared again.
+        names = [path for path in run.folder.iterdir() if path.name in (*manifest.FILES, manifest.NAME)]
+        for file in (*names, run.status_file):
             file.unlink(missing_ok=True)
 
 

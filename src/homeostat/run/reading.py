@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from homeostat.errors import RunError
+from homeostat.files import clear_below
+from homeostat.run import manifest
 from homeostat.run.folder import Run
+from homeostat.run.making import never_began
 
 
 def open_run(folder: Path) -> Run:
     """Return an existing run."""
     # A path without a name of its own, as from within the run, would leave every sentence about it without a name.
     run = Run(folder.resolve() if folder.name in ("", "..") else folder)
+    if folder.is_dir():
+        with suppress(OSError):  # a folder that may only be read
+            clear_below(folder)
+        if not manifest.exists(run.config_file) and never_began(run):
+            raise RunError(
+                f"{folder} never began: it holds no {run.config_file.name} yet. Start it: homeostat train"
+            )
     if not _is_run(folder):
         near = folder.parent if folder.parent.is_dir() else Path()
         names = [each.name for each in _runs(near)]

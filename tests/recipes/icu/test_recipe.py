@@ -11,13 +11,13 @@ import pytest
 
 from homeostat.errors import ConfigError, DataError, RunError
 from homeostat.evaluate import predictions
-from homeostat.methods import fitted
 from homeostat.methods.method import Lesson
 from homeostat.recipes import find
 from homeostat.recipes.icu import training
 from homeostat.recipes.icu.config import Config, smoke
 from homeostat.recipes.icu.recipe import plan, predict, recipe
 from homeostat.recipes.icu.simulate import simulate
+from homeostat.run import sealed
 
 
 def stack_config():
@@ -126,12 +126,12 @@ def test_the_mean_of_the_networks_is_that_of_their_logits(store, new_run, tmp_pa
 def test_scales_that_were_cut_off_are_named_and_can_be_fitted_again(store, new_run, tmp_path):
     run = new_run(tmp_path / "torn", smoke())
     plan(smoke(), run, store)
-    (file,) = run.fitted.glob("scales-*.json")
+    file = run.fitted / "scales.json"
     whole = file.read_bytes()
     file.write_bytes(whole[:1000])
     with pytest.raises(RunError, match=f"{file.name} was changed after it was written"):
         plan(smoke(), run, store)
-    fitted.manifest_file(run).unlink()
+    sealed.remove(file)
     plan(smoke(), run, store)
     assert file.read_bytes() == whole
 

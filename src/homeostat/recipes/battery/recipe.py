@@ -9,7 +9,6 @@ from functools import partial
 from homeostat.audits.case import Case
 from homeostat.data.store import Store
 from homeostat.evaluate.predictions import Predictions
-from homeostat.files import read_json
 from homeostat.methods import crossfit
 from homeostat.methods.method import Method, Plan, Table
 from homeostat.methods.protocol import Protocol, Roster, Wish, choose
@@ -95,7 +94,7 @@ def selection(protocol: Protocol) -> str:
 
 def predict(config: Config, run: Run, store: Store) -> Predictions:
     """Predictions for new cells, of the task and from the inputs that the run decided on."""
-    trained = read_json(run.environment_file)
+    trained = run.kept(run.environment_file)
     known = {str(cell) for cell in store["cell"]}
     cells = tuple(cell for cell in config.cells if cell in known) or tuple(sorted(known))
     aim = AIMS[trained["task"]]

@@ -13,7 +13,6 @@ from homeostat.data.store import Store
 from homeostat.errors import DataError
 from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.recalibrate import PriorShift
-from homeostat.files import read_json
 from homeostat.methods import crossfit, outcome
 from homeostat.methods.method import Lesson, Method, Plan
 from homeostat.methods.network import network
@@ -98,7 +97,7 @@ def finish(config: Config, run: Run, store: Store) -> None:
 def predict(config: Config, run: Run, store: Store) -> Predictions:
     """The mean over all networks of the run, for volumes with or without labels."""
     # As the run decided on its own data: the new ones may hold one donor, or no split.
-    trained = read_json(run.environment_file)
+    trained = run.kept(run.environment_file)
     if store.meta["kind"] != trained["volumes"]:
         raise DataError(
             f"The data hold {store.meta['kind']} volumes; run {run.name} learnt from {trained['volumes']}."
