@@ -162,7 +162,7 @@ def _live(work: Callable[[], int], log: Path) -> NoReturn:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
         code = work()
-    except BaseException:  # the log shows it; there is no caller to raise to
+    except BaseException:  # noqa: BLE001  # the log shows it; there is no caller to raise to
         traceback.print_exc()
     finally:
         sys.stdout.flush()

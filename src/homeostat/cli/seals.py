@@ -40,11 +40,18 @@ def run(command: str, words: Sequence[str]) -> None:
     verified = Run(options.run)
     if not verified.folder.is_dir():
         raise RunError(f"{verified.folder} is not a run: there is no such folder.")
-    if alive := [name or "it" for name, member in verified.family() if member.is_alive()]:
-        raise RunError(f"{verified.folder} is running ({alive[0]}). Verify it when it has stopped.")
+    if any(_is_alive(member) for _, member in verified.family()):
+        raise RunError(f"{verified.folder} is running. Verify it when it has stopped.")
     if options.seal:
         seal(verified)
     verify(verified, options.json)
+
+
+def _is_alive(run: Run) -> bool:
+    try:
+        return run.is_alive()
+    except RunError:  # its journal is no file, which is told among what does not hold
+        return False
 
 
 def seal(run: Run) -> None:

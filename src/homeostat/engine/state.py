@@ -61,7 +61,7 @@ class State:
     batches: Mapping[str, int]
     """Count, size and seed of the batches: a step means something else with others."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """What the training keeps from its first step to its last: its settings, and the configuration of its run."""
+    """The settings and the configuration of the run that hold from the first step to the last."""
     step: int = 0
     """Optimiser steps taken; order, dropout and learning rate follow from it."""
     scored: int = 0

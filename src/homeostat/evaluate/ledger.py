@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from homeostat.errors import DataError
+from homeostat.errors import DataError, unwritable
 from homeostat.evaluate.predictions import Predictions
-from homeostat.run import Run, journal
+from homeostat.run import Run, journal, manifest
 
 YARD_STICK = "yard-stick"
 """The purpose of a reading that scored a yard-stick: nobody chooses a model by it."""
@@ -39,28 +40,43 @@ def record(ledger: Path, p: Predictions, purpose: str, now: Callable[[], str] | 
     clock = now or (lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     rows, content = fingerprints(p)
     read = Read(time=clock(), purpose=purpose, model=p.model, n=len(p), rows=rows, content=content)
-    ledger.parent.mkdir(parents=True, exist_ok=True)
+    if manifest.exists(ledger):
+        reads(ledger)  # a damaged one, or a pipe in its place, is told before anything waits for it
     # One write of one short line at the end of the file: two processes do not tear each other's lines. A line that was
     # cut off is marked, not removed: the file may hold more than this process has seen.
-    with ledger.open("ab") as file:
-        begin = CUT_OFF if journal.is_torn(ledger) else ""
-        file.write((begin + json.dumps(asdict(read)) + "\n").encode())
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        with ledger.open("ab") as file:
+            begin = CUT_OFF if journal.is_torn(ledger) else ""
+            file.write((begin + json.dumps(asdict(read)) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(error, ledger) from error
     return read
 
 
 def reads(ledger: Path) -> tuple[Read, ...]:
     """Return every reading so far, oldest first. A line that a kill cut off is left out: nobody saw its numbers."""
-    if not ledger.exists():
+    if not manifest.exists(ledger):
         return ()
-    lines = ledger.read_text(encoding="utf-8").splitlines(keepends=True)
     try:
-        return tuple(Read(**json.loads(line)) for line in lines if _is_whole(line))
+        lines = manifest.content(ledger).decode().splitlines(keepends=True)
+        return tuple(_read(json.loads(line)) for line in lines if _is_whole(line))
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{ledger} is damaged ({error}). It counts the looks at the test set; restore it."
         ) from error
+
+
+def _read(plain: dict[str, Any]) -> Read:
+    read = Read(**plain)
+    wrong = [
+        name for name, value in asdict(read).items() if not isinstance(value, int if name == "n" else str)
+    ]
+    if wrong:
+        raise TypeError(f"{wrong[0]} is {plain[wrong[0]]!r}")
+    return read
 
 
 def _is_whole(line: str) -> bool:
