@@ -14,7 +14,7 @@ from homeostat.audits.test_peek import LOOKS
 from homeostat.evaluate import ledger
 from homeostat.evaluate.predictions import Predictions
 from homeostat.files import write_json
-from homeostat.run import Run, create
+from homeostat.run import Run, create, sealed
 
 
 def answers(model: str, shift: float = 0.0) -> Predictions:
@@ -56,7 +56,7 @@ def test_commands_of_findings_hold_from_any_folder(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     run = create(Path("my runs") / "a", {"config": {}})
     write_json(run.status_file, {"state": "interrupted", "reason": "it was asked to stop"})
-    write_json(
+    sealed.write_json(
         run.metrics_file, {"headline": {"name": "rmse", "value": 1.0, "trivial": 0.5, "better": "lower"}}
     )
     commands = [finding.command for finding in examine_run(run).findings if finding.command]

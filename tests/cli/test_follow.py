@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import curve
-from homeostat.files import read_json
 from homeostat.run import Run, create
 from homeostat.run.life import HEARTBEAT_S
+from homeostat.run.sealed import read_json
 
 Homeostat = Callable[..., tuple[int, str, str]]
 
