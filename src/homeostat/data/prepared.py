@@ -7,7 +7,6 @@ from typing import Any
 
 from homeostat.data.drift import PROFILE
 from homeostat.data.store import Store
-from homeostat.files import read_json
 from homeostat.run import Run
 
 KEY = "data"
@@ -29,7 +28,7 @@ def keep(run: Run, store: Store) -> None:
 
 def kept(run: Run) -> Mapping[str, Any]:
     """Return the counts and profiles of a run; empty for one of an earlier version."""
-    about = read_json(run.environment_file) if run.environment_file.exists() else {}
+    about = run.kept(run.environment_file)
     held = about.get(KEY, {})
     return held if isinstance(held, dict) else {}
 
