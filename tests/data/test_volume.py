@@ -38,7 +38,7 @@ def test_cutting_and_padding_keep_the_middle():
 def test_a_stack_takes_the_smallest_type_that_holds_it(tmp_path):
     for number, highest in enumerate((255, 256)):
         np.save(tmp_path / f"{number}.npy", np.full((2, 3, 4), highest))
-    assert read_stack(tmp_path, ["0.npy"], sides=(), window=()).dtype == np.uint8
-    both = read_stack(tmp_path, ["0.npy", "1.npy"], sides=(), window=())
+    assert read_stack(tmp_path, ["0.npy"], sides=(), window=()).images.dtype == np.uint8
+    both = read_stack(tmp_path, ["0.npy", "1.npy"], sides=(), window=()).images
     assert both.dtype == np.uint16
     assert both.shape == (2, 2, 3, 4)

@@ -14,7 +14,11 @@ from homeostat.audits.ablation import Parent
 from homeostat.audits.augmentation import Augmentation
 from homeostat.audits.best_alias import Best
 from homeostat.audits.case import Case, Given
+<<<<<<< HEAD
 from homeostat.audits.drift import Populations
+=======
+from homeostat.audits.confounder import Recording
+>>>>>>> 60d7b37 (Read NIfTI through the border, turn volumes to RAS and resample them to one voxel size)
 from homeostat.audits.given import Configuration, Folder, Splitting, Trial
 from homeostat.audits.inputs import Inputs
 from homeostat.audits.leakage import Contents
@@ -224,6 +228,15 @@ def leaked(kind: str) -> Any:
         )
 
     return make
+
+
+def recorded(seed: int, is_ill: bool, folder: Path) -> Case:
+    """Two scanners with voxels of 1 and 2 mm; the ill system has nearly all patients on one of them."""
+    random = np.random.default_rng(seed)
+    label = np.arange(80) % 2
+    scanner = np.where(random.random(80) < 0.9, label, 1 - label) if is_ill else random.integers(0, 2, 80)
+    voxel_mm = 1.0 + scanner + random.normal(0, 0.01, 80)
+    return case(Recording(("voxel size", "number of voxels"), np.stack([voxel_mm, 64 + label * 0], 1), label))
 
 
 def scaled(seed: int, is_ill: bool, folder: Path) -> Case:
@@ -522,6 +535,7 @@ LAWS: tuple[Law, ...] = (
     law("last layer initialised by Kaiming", "cell", "start_loss", started("kaiming")),
     law("loss that is a sum", "", "start_loss batch_invariance", started("sum")),
     law("blank labels read as unknown", "chest", "one_class", labelled),
+    law("voxel size that goes with the disease", "cell", "confounder", recorded),
     law("sampler and positive weight", "chest cell", "imbalance", treated_twice),
     law("raw days into tanh", "battery", "input_size", sized("days")),
     law("infinite value in the inputs", "cell", "input_size", sized("infinite")),

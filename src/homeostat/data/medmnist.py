@@ -47,6 +47,12 @@ def read(path: Path, *, axes: int, targets: int = 1) -> Images:
             f"{file} holds {', '.join(arrays)}; expected train_images and train_labels, and so on for val and test."
         )
     images = [checked(arrays[f"{name}_images"], file, axes) for name in names]
+    sides = {array.shape[1:] for array in images}
+    if len(sides) > 1:
+        listed = " and ".join(" x ".join(map(str, shape)) for shape in sorted(sides))
+        raise DataError(f"{file} holds images of {listed} pixels. The parts of one set have one size.")
+    if not sum(map(len, images)):
+        raise DataError(f"{file} holds no image. Download it again.")
     sizes = dict(zip(names, map(len, images), strict=True))
     return Images(
         ids=tuple(f"{name}-{row:05d}" for name, size in sizes.items() for row in range(size)),
@@ -58,7 +64,7 @@ def read(path: Path, *, axes: int, targets: int = 1) -> Images:
 
 
 def checked(images: Array, file: str, axes: int) -> Array:
-    if images.ndim != 1 + axes or images.dtype != np.uint8:
+    if images.ndim != 1 + axes or images.dtype != np.uint8 or 0 in images.shape[1:]:
         raise DataError(
             f"{file} holds images of shape {images.shape} and type {images.dtype}; expected "
             f"({', '.join(['n', *['side'] * axes])}) of uint8: one of the {axes}-D sets of MedMNIST."
@@ -75,4 +81,11 @@ def labels_of(arrays: Mapping[str, Array], name: str, count: int, targets: int, 
         raise DataError(
             f"{file} has {count} {name} images but labels of shape {held.shape}; expected {each} each."
         )
-    return held.reshape(count, targets).astype(np.float64)
+    labels = held.astype(np.float64) if held.dtype.kind in "buif" else np.full(held.shape, np.inf)
+    wrong = ~np.isin(labels, (0, 1)) & ~np.isnan(labels)
+    if wrong.any():
+        raise DataError(
+            f"{file} has {name} labels such as {held[wrong].flat[0]!r} ({int(wrong.sum()):,} of {held.size:,}); "
+            "expected 0 and 1. Only sets of two classes, or of several yes and no labels, can be read."
+        )
+    return labels.reshape(count, targets)

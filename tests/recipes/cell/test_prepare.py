@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from homeostat.audits.confounder import confounder
 from homeostat.errors import DataError
 from homeostat.recipes.cell import flim, tidy
+from homeostat.recipes.cell.case import recording
 from homeostat.recipes.cell.prepare import Preparation, blueprint
 from homeostat.recipes.cell.simulate import simulate
 
@@ -175,3 +177,67 @@ def test_every_source_is_recognised_by_its_files(cohort, medmnist, tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="No volumes in"):
         blueprint(tmp_path / "nothing", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("label", "donor", "sentence"),
+    [
+        ("1", "x", "twice. Keep one"),
+        ("0", "x", "with the labels 1 and 0"),
+        ("1", "y", "with the groups x and y"),
+    ],
+)
+def test_a_volume_stands_in_the_table_once(tmp_path, label, donor, sentence):
+    volumes_with_table(tmp_path / "raw")
+    with (tmp_path / "raw" / "volumes.csv").open("a") as table:
+        table.write(f"b.nii,{label},{donor}\n")
+    with pytest.raises(DataError, match=sentence):
+        blueprint(tmp_path / "raw").build(tmp_path / "stores")
+
+
+def test_a_voxel_size_that_goes_with_the_label_is_told_and_found_by_the_doctor(tmp_path):
+    raw, random = tmp_path / "raw", np.random.default_rng(0)
+    raw.mkdir()
+    names, labels = [f"{number}.nii" for number in range(40)], [number % 2 for number in range(40)]
+    for name, label in zip(names, labels, strict=True):
+        volume = random.integers(0, 200, (6, 6, 6)).astype(np.uint8)
+        nibabel.save(nibabel.Nifti1Image(volume, np.diag([1, 1, 1 + label, 1])), raw / name)
+    pl.DataFrame({"file": names, "label": labels, "donor": names}).write_csv(raw / "volumes.csv")
+    options = Preparation(columns=tidy.Columns(sides=(6, 6, 6)))
+    store = blueprint(raw, options).build(tmp_path / "stores")
+    (sentence,) = [each for each in store.report() if "scanner" in each]
+    assert sentence.startswith("40 volumes whose voxel size foot to head tells their label (AUROC 1.00")
+    (given,) = recording(store)
+    finding = confounder.check(given)
+    assert finding is not None
+    assert "voxel size foot to head tells the label of 40 samples" in finding.what
+    assert store.meta["spacing_mm"] == [1, 1, 1.5]
+
+
+def test_copies_are_counted_by_what_they_spoil(medmnist, tmp_path):
+    with np.load(medmnist) as opened:
+        arrays = {name: opened[name] for name in opened.files}
+    arrays["test_images"][3] = arrays["train_images"][5]
+    arrays["test_labels"][3] = arrays["train_labels"][5]
+    np.savez(medmnist, **arrays)
+    report = " ".join(blueprint(medmnist).build(tmp_path).report())
+    assert "copies of a volume across test and train, kept" in report
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("train_labels", np.full((30, 1), 2), "expected 0 and 1"),
+        ("train_labels", np.full((30, 1), "yes"), "expected 0 and 1"),
+        ("test_labels", np.zeros((29, 1)), "expected one each"),
+        ("val_images", np.zeros((24, 9, 9, 9), np.uint8), "The parts of one set have one size"),
+        ("val_images", np.zeros((24, 0, 8, 8), np.uint8), "one of the 3-D sets"),
+        ("val_images", np.zeros((24, 8, 8, 8), np.float32), "one of the 3-D sets"),
+    ],
+)
+def test_arrays_of_medmnist_that_do_not_fit_are_named(medmnist, tmp_path, name, value, sentence):
+    with np.load(medmnist) as opened:
+        arrays = {name: opened[name] for name in opened.files}
+    np.savez(medmnist, **arrays | {name: value})
+    with pytest.raises(DataError, match=sentence):
+        blueprint(medmnist).build(tmp_path / "stores")

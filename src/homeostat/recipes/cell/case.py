@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from homeostat.audits.case import Absent, Case
+from homeostat.audits.confounder import Recording
 from homeostat.audits.inputs import Inputs
 from homeostat.audits.leakage import Contents
 from homeostat.audits.normaliser import Normaliser
@@ -47,6 +48,7 @@ def case(config: Config, run: Run, store: Store) -> Case:
             Contents(lambda identity: np.asarray(store["voxels"][place[identity]]).tobytes()),
             Absent(Normaliser, "the encoding is made of constants and of each volume's own brightness"),
             *fitted(config, store),
+            *recording(store),
         ),
     )
 
@@ -62,6 +64,14 @@ def fitted(config: Config, store: Store) -> list[Fitted]:
     if store.meta["kind"] == "photons" and config.augment.equalise:
         values.append(Fitted(name="brightness that stacks are equalised to", fitted_on="train"))
     return values
+
+
+def recording(store: Store) -> list[Recording]:
+    """Return how the volumes were recorded, where their files say so."""
+    if "recorded" not in store:
+        return []
+    label = np.asarray(store["label"], np.float64)
+    return [Recording(store.meta["recorded_names"], np.asarray(store["recorded"]), label)]
 
 
 def probability(model: nn.Module, batch: Batch) -> Tensor:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from homeostat.config import Count, check_bounds
-from homeostat.data import arrays, frame, ragged, table, volume
+from homeostat.data import arrays, frame, nifti, ragged, resampling, table, volume
 from homeostat.data import medmnist as npz
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
 from homeostat.errors import DataError
-from homeostat.recipes.cell import flim, medmnist, tidy, volumes
+from homeostat.recipes.cell import flim, medmnist, recorded, tidy, volumes
 
 Source = Literal["auto", "flim", "medmnist", "tidy"]
 
@@ -37,7 +37,7 @@ class Preparation:
 def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # frozen
     """Describe the store of the format that is asked for, or of the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
-    shared: list[Code] = [volumes, volume, arrays, ragged]
+    shared: list[Code] = [volumes, recorded, volume, arrays, ragged]
     match source:
         case "flim":
             parameters: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
@@ -61,7 +61,7 @@ def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # 
             return Blueprint(
                 name="cell-tidy",
                 raw=tidy.raw_files(raw),
-                code=[tidy, frame, table, *shared],
+                code=[tidy, frame, table, nifti, resampling, *shared],
                 parameters=asdict(options.columns),
                 write=lambda writer: tidy.read(raw, options.columns).write(writer),
             )

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import expit
 from torch import nn
 
+from homeostat.data.nifti import SAME_SPACING
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.errors import DataError
@@ -48,7 +49,7 @@ def plan(config: Config, run: Run, store: Store) -> Plan[Volumes]:
         table=table,
         seed=config.fit.seed,
         seeds=config.seeds,
-        notes={"volumes": store.meta["kind"]},
+        notes={"volumes": store.meta["kind"], "spacing_mm": store.meta.get("spacing_mm", [])},
     )
 
 
@@ -101,6 +102,13 @@ def predict(config: Config, run: Run, store: Store) -> Predictions:
     if store.meta["kind"] != trained["volumes"]:
         raise DataError(
             f"The data hold {store.meta['kind']} volumes; run {run.name} learnt from {trained['volumes']}."
+        )
+    held, learnt = store.meta.get("spacing_mm", []), trained.get("spacing_mm", [])
+    if held and learnt and not np.allclose(held, learnt, rtol=SAME_SPACING):
+        sides = [" ".join(f"{side:g}" for side in spacing) for spacing in (learnt, held)]
+        raise DataError(
+            f"The data hold voxels of {sides[1]} mm; run {run.name} learnt from {sides[0]}. Train with "
+            f"--spacing {sides[0]}: new data are then resampled to it."
         )
     volumes = Volumes(store)
     return crossfit.predict(run, resnet(config, store, trained["protocol"]), volumes, volumes.ids, table)
