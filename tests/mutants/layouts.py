@@ -161,6 +161,12 @@ def cells(folder: Path) -> None:
     simulate(folder, 0, cells=5, life_days=150)
 
 
+def cells_parquet(folder: Path) -> None:
+    cells(folder)
+    save(pl.read_csv(folder / "cells.csv"), folder / "cells.parquet")
+    (folder / "cells.csv").unlink()
+
+
 def flim(folder: Path) -> None:
     from homeostat.recipes.cell.simulate import simulate
 
@@ -222,6 +228,7 @@ LAYOUTS = (
     Layout(name="severson", recipe="battery", write=severson, config=_plain("battery")),
     Layout(name="lgm50t", recipe="battery", write=lgm50t, config=_plain("battery")),
     Layout(name="cells csv", recipe="battery", write=cells, config=_smoke("battery")),
+    Layout(name="cells parquet", recipe="battery", write=cells_parquet, config=_smoke("battery")),
     Layout(name="flim", recipe="cell", write=flim, config=_smoke("cell")),
     Layout(name="medmnist", recipe="cell", write=medmnist, config=_plain("cell")),
     Layout(name="volumes", recipe="cell", write=volumes, config=_plain("cell")),

@@ -50,7 +50,7 @@ def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = No
     for column in columns:
         if column.name not in raw.columns:
             raise DataError(f"{path} has no column {column.name!r}.{did_you_mean(column.name, raw.columns)}")
-    typed = [_typed(raw[column.name], column, path) for column in columns]
+    typed = [typed(raw[column.name], column, path) for column in columns]
     frame = pl.DataFrame(typed).with_row_index("row", offset=1)
     counts: dict[str, int] = {}
     keep = pl.repeat(True, len(frame), eager=True)
@@ -86,11 +86,20 @@ def check_named(frame: pl.DataFrame, named: Iterable[tuple[str, str]], file: str
 def numeric(frame: pl.DataFrame, but: Sequence[str], file: str) -> tuple[tuple[str, ...], dict[str, int]]:
     """The other columns that hold numbers, and a count for those that hold none."""
     others = frame.drop(but, strict=False)
-    numbers = others.select(pl.all().cast(pl.Float64, strict=False).count())
-    counts = numbers.row(0, named=True) if others.width else {}
-    text = [name for name, number in counts.items() if not number]
+    # A nameless column is the number of the row, which programs export beside the data.
+    counts = {column.name: _numbers(column) if column.name.strip() else 0 for column in others}
+    text = [name or "one without a name" for name, number in counts.items() if not number]
     dropped = {f"column of {file} without any number, left out of the inputs: {name}": 1 for name in text}
     return tuple(name for name, number in counts.items() if number), dropped
+
+
+def _numbers(column: pl.Series) -> int:
+    """How many values are numbers; dates, lists and bytes are none."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype.is_nested() or column.dtype.is_temporal() or column.dtype in (pl.Binary, pl.Object):
+        return 0
+    return int(column.cast(pl.Float64, strict=False).count())
 
 
 def matrix(frame: pl.DataFrame, names: Sequence[str]) -> Array:
@@ -99,19 +108,21 @@ def matrix(frame: pl.DataFrame, names: Sequence[str]) -> Array:
     return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
 
 
-def _typed(raw: pl.Series, column: Column, path: Path) -> pl.Series:
+def typed(raw: pl.Series, column: Column, path: Path) -> pl.Series:
     """The values of one column as text or as finite numbers, null where there are none."""
-    if raw.dtype.is_nested() or raw.dtype in (pl.Binary, pl.Object):
+    if raw.dtype in (pl.Categorical, pl.Enum):
+        raw = raw.cast(pl.String)
+    if raw.dtype.is_nested() or raw.dtype in (pl.Binary, pl.Object, pl.Duration):
         raise DataError(
             f"Column {column.name!r} of {path} holds {raw.dtype} values; expected one {column.kind} in a cell. "
             "Write one value per row."
         )
     if column.kind == "text":
         return _text(raw, column, path)
-    if raw.dtype.is_temporal():
+    if raw.dtype.is_temporal() or raw.dtype == pl.Boolean:
         raise DataError(
-            f"Column {column.name!r} of {path} holds {raw.dtype} values; expected numbers. Write hours or another "
-            "number instead."
+            f"Column {column.name!r} of {path} holds {raw.dtype} values; expected numbers. Write hours, 0 and 1, or "
+            "another number instead."
         )
     values = raw.str.strip_chars() if raw.dtype == pl.String else raw
     # Not strict: a cell such as "n/a" is missing, and is counted, not a crash at row 40,000.
@@ -138,7 +149,8 @@ def _text(raw: pl.Series, column: Column, path: Path) -> pl.Series:
 
 def _where(mask: pl.Series, values: pl.Series) -> pl.Series:
     """The values where the mask holds, null elsewhere."""
-    return pl.select(pl.when(mask).then(values).alias(values.name)).to_series()
+    # Named at the end: an expression forgets a name that is empty.
+    return pl.select(pl.when(mask).then(values)).to_series().alias(values.name)
 
 
 def _check_readable(values: pl.Series, number: pl.Series, column: Column, path: Path) -> None:

@@ -16,10 +16,12 @@ import polars as pl
 
 from homeostat.data.frame import FORMATS, load, table_files
 from homeostat.data.ragged import Array
-from homeostat.data.table import Column, read_table
+from homeostat.data.table import Column, read_table, typed
 from homeostat.errors import DataError
-from homeostat.recipes.icu.stays import Observations, Stays
+from homeostat.recipes.icu.stays import SECOND_BITS, Observations, Stays
 from homeostat.recipes.icu.variables import MISSING, SERIES
+
+LONGEST_H = (1 << SECOND_BITS) / 3600 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +64,18 @@ def read(path: Path, columns: Columns) -> Stays:
         pl.col("subject").unique(), pl.col("outcome").drop_nulls().unique()
     )
     check_stays(stays)
+    check_hours(frame["time"], columns.time)
     frame = frame.filter(~early)
     place = {name: number for number, name in enumerate(stays["stay"])}
     frame = frame.with_columns(row=pl.col("stay").replace_strict(place, return_dtype=pl.Int32))
     static = read_static(frame, columns.static, len(stays))
     variables = columns.variables or order(set(frame["variable"].unique()) - set(columns.static))
     series = frame.filter(pl.col("variable").is_in(variables))
+    if not len(series):
+        raise DataError(
+            f"{path} holds no observation of {', '.join(variables[:5]) or 'any variable'} after admission. Check "
+            f"--variable {columns.variable}, --time {columns.time} and --variables."
+        )
     counts["rows of variables that are not kept, dropped"] = int(
         (~frame["variable"].is_in([*variables, *columns.static])).sum()
     )
@@ -99,14 +107,14 @@ def read_rows(file: Path, columns: Columns) -> tuple[pl.DataFrame, dict[str, int
     wanted += [Column(name=columns.subject, kind="text")] if columns.subject in held else []
     # An empty outcome is an answer ("not known") and not worth a count per row.
     table = read_table(file, wanted)
-    outcome = (
-        pl.col(columns.outcome).cast(pl.Float64, strict=False)
-        if columns.outcome in held
-        else pl.lit(None, pl.Float64)
-    )
-    outcomes = load(file).with_row_index("row", offset=1).select("row", outcome=outcome)
-    frame = table.frame.join(outcomes, on="row", how="left", maintain_order="left")
-    subject = columns.subject if columns.subject in held else columns.stay
+    frame = table.frame.with_columns(outcome=pl.lit(None, pl.Float64))
+    if columns.outcome in held:
+        outcomes = typed(load(file)[columns.outcome], Column(name=columns.outcome), file)
+        frame = frame.with_columns(outcome=outcomes.gather(frame["row"] - 1))
+    subject, counts = columns.subject, dict(table.counts)
+    if columns.subject not in held:
+        subject = columns.stay
+        counts[f"column that {file.name} lacks, {columns.subject}: each stay is a patient of its own"] = 1
     return frame.select(
         stay=pl.col(columns.stay),
         subject=pl.col(subject),
@@ -114,7 +122,17 @@ def read_rows(file: Path, columns: Columns) -> tuple[pl.DataFrame, dict[str, int
         variable=pl.col(columns.variable),
         value=pl.col(columns.value),
         outcome=pl.col("outcome"),
-    ), table.counts
+    ), counts
+
+
+def check_hours(time: pl.Series, name: str) -> None:
+    """A stay lasts some years at most; more is another unit, such as seconds since 1970."""
+    longest = time.max()
+    if isinstance(longest, float) and longest > LONGEST_H:
+        raise DataError(
+            f"Column {name!r} goes up to {longest:,.4g}; expected hours since admission, at most {LONGEST_H:,.0f}. "
+            "Check the time unit."
+        )
 
 
 def check_stays(stays: pl.DataFrame) -> None:

@@ -114,7 +114,9 @@ def test_rows_without_capacity_are_counted(tmp_path):
     path.write_text("\n".join([*lines[:3], ",".join(cut), *lines[4:]]))
     cohort = lgm50t.read(tmp_path)
     assert cohort.steps.tolist() == [11]
-    assert cohort.counts == {f"rows of {path.name} without a capacity, dropped": 1}
+    assert cohort.counts == {
+        f"row of {path.name} without a number in 'Cell Capacity [mA h]' (row 3), dropped": 1
+    }
 
 
 def test_the_recipe_learns_from_it(folder, new_run, tmp_path):

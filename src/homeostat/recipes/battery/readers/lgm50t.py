@@ -7,17 +7,17 @@ holds its own cell's inputs and targets, so a cell cannot be given another one's
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from homeostat.data.frame import load
-from homeostat.data.table import matrix
+from homeostat.data.ragged import Ragged, offsets_of
+from homeostat.data.table import Column, Table, matrix, read_table
 from homeostat.errors import DataError
-from homeostat.recipes.battery.cohort import Cohort
+from homeostat.recipes.battery.cohort import Cohort, check_times
 
 FILE = re.compile(r"Expt (?P<expt>\d+) - cell (?P<cell>\w+) \((?P<celsius>-?\d+)degC\) - Processed Data\.csv")
 HEADER = re.compile(r"(?P<quantity>[^\[]+?)\s*(?:\[(?P<unit>[^\]]+)\])?")
@@ -64,24 +64,28 @@ def raw_files(folder: Path) -> list[Path]:
 
 def read(folder: Path) -> Cohort:
     """State of health is capacity by the cell's first capacity; degradation modes are targets, never inputs."""
-    frames, counts = [], {}
+    frames: list[pl.DataFrame] = []
+    counts: dict[str, int] = {}
     for path in raw_files(folder):
-        frame = read_cell(path)
-        sound = frame.filter(pl.col("capacity_ah").is_finite())
-        if len(sound) < len(frame):
-            counts[f"rows of {path.name} without a capacity, dropped"] = len(frame) - len(sound)
-        frames.append(sound)
+        table = read_cell(path)
+        counts |= table.counts
+        frames.append(table.frame)
     frame = pl.concat(frames, how="diagonal")
     times = "time_days" if "time_days" in frame.columns else "test"
     inputs = [name for name in INPUTS if name in frame.columns] + ["temperature_k"]
     modes = [name for name in frame.columns if name.startswith(MODES)]
     cells = frame.group_by("cell", maintain_order=True).agg(pl.len(), pl.col("celsius").first())
+    if cells["cell"].to_list() != frame["cell"].rle().struct.field("value").to_list():
+        raise DataError(f"Two files in {folder} hold the same cell. Remove one of them.")
+    unit = "days" if times == "time_days" else "reference tests"
+    steps = cells["len"].to_numpy()
+    check_times(cells["cell"], Ragged(frame[times].to_numpy(), offsets_of(steps)), unit)
     return Cohort(
         source="lgm50t",
         cells=tuple(cells["cell"]),
-        steps=cells["len"].to_numpy(),
+        steps=steps,
         time=frame[times].to_numpy(),
-        time_unit="days" if times == "time_days" else "reference tests",
+        time_unit=unit,
         target=frame["soh"].to_numpy(),
         target_name="soh",
         inputs=matrix(frame, inputs),
@@ -93,34 +97,57 @@ def read(folder: Path) -> Cohort:
     )
 
 
-def read_cell(path: Path) -> pl.DataFrame:
+def read_cell(path: Path) -> Table:
     """One file in SI-friendly units under our names, with the cell and temperature that its name declares."""
     named = FILE.fullmatch(path.name)
     if named is None:
         raise DataError(f"{path.name} is not named like 'Expt 5 - cell A (10degC) - Processed Data.csv'.")
-    raw = load(path)
-    columns = {"test": pl.Series(np.arange(len(raw), dtype=np.float64))}
-    for name, quantity in QUANTITIES.items():
-        column = convert(raw, quantity, path)
-        if column is not None:
-            columns[name] = column
-    modes = {header: number(raw[header]) for header in raw.columns if header.startswith(MODES)}
-    frame = pl.DataFrame(columns | modes)
-    first = frame["capacity_ah"].drop_nulls()
-    if len(first) == 0:
-        raise DataError(f"{path.name} has no capacity at all. Remove the file or export it again.")
+    held = load(path).columns
+    chosen = {
+        name: column
+        for name, quantity in QUANTITIES.items()
+        if (column := find(held, quantity, path)) is not None
+    }
+    modes = [header for header in held if header.startswith(MODES)]
+    headers = [header for header, _ in chosen.values()]
+    table = read_table(path, columns_of(chosen, modes))
+    counts = dict(table.counts)
+    # An index that was exported with the rest has no name.
+    strange = [header for header in held if header.strip() and header not in headers + modes]
+    if strange:
+        counts[
+            f"columns of {path.name} that are not known, left out: {', '.join(map(repr, strange[:5]))}"
+        ] = len(strange)
+    columns = {name: table.frame[header] * factor for name, (header, factor) in chosen.items()}
+    first = columns["capacity_ah"]
+    if first[0] <= 0:
+        raise DataError(
+            f"{path.name} has a first capacity of {first[0]:g} Ah; expected a positive one. Export it again."
+        )
     celsius = float(named["celsius"])
-    return frame.with_columns(
+    frame = pl.DataFrame(
+        {"test": table.frame["row"].cast(pl.Float64) - 1}
+        | columns
+        | {header: table.frame[header] for header in modes}
+    ).with_columns(
         cell=pl.lit(f"{named['expt']}-{named['cell']}"),
         celsius=pl.lit(celsius),
         temperature_k=pl.lit(celsius + ZERO_CELSIUS_K),
         soh=pl.col("capacity_ah") / first[0],
     )
+    return Table(frame=frame, counts=counts)
 
 
-def convert(raw: pl.DataFrame, quantity: Quantity, path: Path) -> pl.Series | None:
-    """The column that names the quantity, times the factor of the unit that it declares; nothing is guessed."""
-    for header in raw.columns:
+def columns_of(chosen: Mapping[str, tuple[str, float]], modes: Sequence[str]) -> list[Column]:
+    """A row without a capacity or a time cannot be used; all else may be missing."""
+    needed = [chosen[name][0] for name in ("capacity_ah", "time_days") if name in chosen]
+    others = [header for header, _ in chosen.values() if header not in needed]
+    return [Column(name=header, required=header in needed) for header in (*needed, *others, *modes)]
+
+
+def find(held: Sequence[str], quantity: Quantity, path: Path) -> tuple[str, float] | None:
+    """The column that names the quantity, and the factor of the unit that it declares; nothing is guessed."""
+    for header in held:
         parts = HEADER.fullmatch(header.strip())
         if parts is None or parts["quantity"] not in quantity.headers:
             continue
@@ -129,15 +156,9 @@ def convert(raw: pl.DataFrame, quantity: Quantity, path: Path) -> pl.Series | No
             known = ", ".join(f"[{unit}]" for unit in factors if unit)
             declared = f"the unit [{parts['unit']}]" if parts["unit"] else "no unit"
             raise DataError(f"{path.name}: column {header!r} declares {declared}; expected one of {known}.")
-        return number(raw[header]) * factors[parts["unit"]]
+        return header, factors[parts["unit"]]
     if quantity.required:
         raise DataError(
-            f"{path.name} has none of the columns {', '.join(quantity.headers)}. It has: {raw.columns}."
+            f"{path.name} has none of the columns {', '.join(quantity.headers)}. It has: {list(held)}."
         )
     return None
-
-
-def number(column: pl.Series) -> pl.Series:
-    """Finite numbers; all else is missing."""
-    values = column.cast(pl.Float64, strict=False)
-    return values.set(~values.is_finite(), None)

@@ -5,6 +5,7 @@ B. Saha and K. Goebel (2007), "Battery Data Set", NASA Prognostics Data Reposito
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,8 @@ LOAD_A = -0.5
 
 def raw_files(folder: Path) -> list[Path]:
     names = (SUMMARY, CURVES, nasa_charge.FILE)
-    return [folder / name for name in names if (folder / name).is_file()]
+    # A folder or a broken link of that name is no missing file: the border refuses it.
+    return [folder / name for name in names if os.path.lexists(folder / name)]
 
 
 def read(folder: Path, *, rated_ah: float, early_s: float, grid_s: float) -> Cohort:
@@ -83,7 +85,7 @@ def read(folder: Path, *, rated_ah: float, early_s: float, grid_s: float) -> Coh
             "status": status,
             "capacity_ah": frame["capacity_ah"].fill_null(np.nan).to_numpy(),
         },
-        counts=table.counts | count_status(status),
+        counts=table.counts | absent_files(folder) | count_status(status),
         meta={
             "rated_ah": rated_ah,
             "curve_channels": list(CURVE_CHANNELS),
@@ -91,6 +93,19 @@ def read(folder: Path, *, rated_ah: float, early_s: float, grid_s: float) -> Coh
             "status": list(STATUS),
         },
     )
+
+
+def absent_files(folder: Path) -> dict[str, int]:
+    """Files that the data can do without, and what is then missing."""
+    inputs = {
+        CURVES: "the early readings of each discharge",
+        nasa_charge.FILE: "the time at constant current",
+    }
+    return {
+        f"file that is not there, {name}: {missing} not known": 1
+        for name, missing in inputs.items()
+        if not os.path.lexists(folder / name)
+    }
 
 
 def judge(health: Array, cell: Array, curve: Array) -> Array:
@@ -122,7 +137,7 @@ def early_curves(path: Path, frame: pl.DataFrame, *, early_s: float, grid_s: flo
     """(N, time, channel) on a grid of seconds from the moment that the load is applied; NaN after it is removed."""
     grid = np.arange(0, early_s + grid_s / 2, grid_s)
     out = np.full((len(frame), len(grid), len(CURVE_CHANNELS)), np.nan, dtype=np.float32)
-    if not path.is_file():
+    if not os.path.lexists(path):
         return out
     place = {
         (cell, cycle): row for row, (cell, cycle) in enumerate(frame.select("battery_id", "cycle").rows())

@@ -6,6 +6,7 @@ upper voltage earlier.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ SHORTEST_S = 60.0
 def durations(path: Path, frame: pl.DataFrame) -> Array:
     """Seconds at constant current for each row (battery_id, cycle) of `frame`; NaN where not known."""
     out = np.full(len(frame), np.nan)
-    if not path.is_file():
+    if not os.path.lexists(path):
         return out
     names = ("charge_idx", "charge_time", "current", "voltage")
     declared = [Column(name="battery_id", kind="text"), *(Column(name=name) for name in names)]

@@ -5,6 +5,7 @@ Severson KA, Attia PM, et al., Nature Energy 2019;4:383-391.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ HIGHEST = 1.3
 
 
 def raw_files(folder: Path) -> list[Path]:
-    return [path for path in (folder / CELLS, folder / CAPACITY, folder / CURVES) if path.is_file()]
+    return [path for path in (folder / CELLS, folder / CAPACITY, folder / CURVES) if os.path.lexists(path)]
 
 
 def read(folder: Path, *, rated_ah: float) -> Cohort:
