@@ -50,8 +50,8 @@ def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = No
     for column in columns:
         if column.name not in raw.columns:
             raise DataError(f"{path} has no column {column.name!r}.{did_you_mean(column.name, raw.columns)}")
-    typed = [typed(raw[column.name], column, path) for column in columns]
-    frame = pl.DataFrame(typed).with_row_index("row", offset=1)
+    series = [typed(raw[column.name], column, path) for column in columns]
+    frame = pl.DataFrame(series).with_row_index("row", offset=1)
     counts: dict[str, int] = {}
     keep = pl.repeat(True, len(frame), eager=True)
     for column in columns:
