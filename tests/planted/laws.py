@@ -14,11 +14,8 @@ from homeostat.audits.ablation import Parent
 from homeostat.audits.augmentation import Augmentation
 from homeostat.audits.best_alias import Best
 from homeostat.audits.case import Case, Given
-<<<<<<< HEAD
-from homeostat.audits.drift import Populations
-=======
 from homeostat.audits.confounder import Recording
->>>>>>> 60d7b37 (Read NIfTI through the border, turn volumes to RAS and resample them to one voxel size)
+from homeostat.audits.drift import Populations
 from homeostat.audits.given import Configuration, Folder, Splitting, Trial
 from homeostat.audits.inputs import Inputs
 from homeostat.audits.leakage import Contents
