@@ -35,7 +35,7 @@ LEAST_MM, MOST_MM = 1e-5, 1e3
 # Scanners round the two places where a header holds the voxel size in different ways.
 SAME_SPACING = 0.01
 LEAST_VOLUME = 1e-3
-"""Of a voxel whose sides have length one; below it two sides are parallel."""
+"""The least volume of a voxel whose sides have length one; below it two sides are parallel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Head:
     size: tuple[int, ...]
     """Voxels along the axes of RAS."""
     spacing_mm: tuple[float, ...]
-    """Of the axes of RAS."""
+    """Sides of a voxel along the axes of RAS."""
     oddities: tuple[str, ...] = ()
     """Plural phrases that name what the header leaves open."""
 
@@ -101,7 +101,7 @@ def voxels(facts: Head) -> Array:
         slope, intercept = facts.scale
         values = values.astype(np.float64) * slope + intercept
     if facts.turn is not None:
-        values = orientations.apply_orientation(values, facts.turn)  # type: ignore[no-untyped-call]
+        values = orientations.apply_orientation(values, facts.turn)  # type: ignore[no-untyped-call]  # nibabel states no types
     return values
 
 
@@ -142,7 +142,7 @@ def _header(start: bytes, path: Path) -> Any:
             f"{path} has no NIfTI header. Expected a .nii or .nii.gz file of version 1 or 2; export it again."
         )
     kind = nibabel.nifti1.Nifti1Header if version == 1 else nibabel.nifti2.Nifti2Header
-    header = kind(start[:held], check=False)  # type: ignore[no-untyped-call]
+    header = kind(start[:held], check=False)  # type: ignore[no-untyped-call]  # nibabel states no types
     magic = bytes(header["magic"])[:2]
     if magic == b"ni":
         raise DataError(
@@ -214,12 +214,12 @@ def _place(header: Any, stored: tuple[int, ...], path: Path) -> dict[str, Any]:
     _check_spacing(spacing, path)
     if abs(np.linalg.det(matrix[:3, :3] / length)) < LEAST_VOLUME:
         raise DataError(f"{path} has two axes that lie in one direction. Export it again.")
-    turn = orientations.io_orientation(matrix)  # type: ignore[no-untyped-call]
+    turn = orientations.io_orientation(matrix)  # type: ignore[no-untyped-call]  # nibabel states no types
     places = np.argsort(turn[:, 0])
     odd = (np.abs(spacing - pixdim) > SAME_SPACING * spacing).any()
     return {
         "turn": turn,
-        "orientation": "".join(orientations.aff2axcodes(matrix)),  # type: ignore[no-untyped-call]
+        "orientation": "".join(orientations.aff2axcodes(matrix)),  # type: ignore[no-untyped-call]  # nibabel states no types
         "size": tuple(stored[place] for place in places),
         "spacing_mm": _rounded(spacing[places]),
         "oddities": (
