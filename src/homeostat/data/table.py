@@ -46,7 +46,11 @@ def read_table(path: Path, columns: Sequence[Column], *, suffix: str | None = No
 
     `suffix` tells the format of a file whose name does not, such as comma-separated values in a .txt.
     """
-    raw = load(path, suffix=suffix)
+    return usable(load(path, suffix=suffix), columns, path)
+
+
+def usable(raw: pl.DataFrame, columns: Sequence[Column], path: Path) -> Table:
+    """Keep the usable rows of a table that is loaded already; `path` is named in errors."""
     for column in columns:
         if column.name not in raw.columns:
             raise DataError(f"{path} has no column {column.name!r}.{did_you_mean(column.name, raw.columns)}")

@@ -136,6 +136,17 @@ def test_scales_that_were_cut_off_are_named_and_can_be_fitted_again(store, new_r
     assert file.read_bytes() == whole
 
 
+def test_unknown_outcomes_are_refused_before_anything_is_trained(folder, new_run, tmp_path):
+    """Neither the pre-training nor the trees begin."""
+    store = recipe.prepare(smoke(), new_stays(folder, tmp_path / "new"), tmp_path / "stores")
+    run = new_run(tmp_path / "unknown", smoke())
+    with pytest.raises(
+        DataError, match="training stays 0 are known to have died and 0 to have lived; both are needed"
+    ):
+        recipe.train(smoke(), run, store)
+    assert not run.children()
+
+
 def test_training_without_deaths_is_refused(store, new_run, tmp_path):
     lesson = plan(smoke(), new_run(tmp_path / "none", smoke()), store).children[0].lesson
     alive = np.flatnonzero(lesson.data.cohort.label == 0)

@@ -24,6 +24,7 @@ ROWS = [
     ("s3", "p2", 2.0, "Age", 40.0, None),
 ]
 UNKNOWN = "1 variables without a known unit and range, taken as they are: Phosphate"
+UNLABELLED = "1 stays without an outcome, kept"
 NAMES = ["stay", "subject", "time_h", "variable", "value", "outcome"]
 
 
@@ -51,7 +52,7 @@ def test_rows_become_stays(tmp_path, suffix):
     assert store.ragged("variable")[0].tolist() == [0, 1, 0]
     assert store.ragged("value")[0].tolist() == pytest.approx([104, 2.1, 90])
     np.testing.assert_array_equal(store["static"][:, 0], [61, np.nan, 40])
-    assert store.report() == ("1 stays without any series, kept", UNKNOWN)
+    assert set(store.report()) == {"1 stays without any series, kept", UNKNOWN, UNLABELLED}
 
 
 def test_stays_of_a_subject_stay_together(tmp_path):
@@ -98,6 +99,7 @@ def test_unusable_rows_are_counted(tmp_path):
         "1 values of HR outside 10 to 300, clipped",
         "1 stays without any series, kept",
         UNKNOWN,
+        UNLABELLED,
     }
 
 
@@ -131,3 +133,125 @@ def test_subject_and_outcome_may_be_absent(tmp_path):
 def test_contradictions_are_refused(tmp_path, row, sentence):
     with pytest.raises(DataError, match=sentence):
         prepare(write(tmp_path / "raw", [*ROWS, row]), tmp_path / "stores")
+
+
+def table(folder: Path, **columns: list[Any]) -> Path:
+    """A table of two stays with a pulse each hour; columns may be replaced or added."""
+    usual = {
+        "stay": ["s1", "s1", "s1", "s2", "s2", "s2"],
+        "time_h": [0, 1, 2.5, 0, 1, 2.5],
+        "variable": ["HR"] * 6,
+        "value": [70, 80, 90, 75, 85, 95],
+    }
+    folder.mkdir(parents=True)
+    pl.DataFrame(usual | columns, strict=False).write_parquet(folder / "stays.parquet")
+    return folder
+
+
+MOMENTS = [f"2026-11-21T{clock}" for clock in ("09:30", "10:30", "12:00")]
+
+
+@pytest.mark.parametrize(
+    ("times", "fields"),
+    [
+        ([0, 1, 2.5], {}),
+        (["00:00", "01:00", "02:30"], {}),
+        (MOMENTS, {}),
+        ([f"{moment}:00+01:00" for moment in MOMENTS], {}),
+        ([0, 60, 150], {"time_unit": "minutes"}),
+        ([0, 3600, 9000], {"time_unit": "seconds"}),
+        ([0, 1 / 24, 2.5 / 24], {"time_unit": "days"}),
+    ],
+)
+def test_hours_are_hours_in_every_way_of_writing_them(tmp_path, times, fields):
+    raw = table(tmp_path / "raw", time_h=times * 2)
+    store = prepare(raw, tmp_path / "stores", columns=Columns(**fields))
+    for row in (0, 1):
+        np.testing.assert_allclose(store.ragged("time_h")[row], [0, 1, 2.5], rtol=1e-4)
+    zero = "2 stays whose hours count from their first row (name the admission with --admission)"
+    assert (zero in store.report()) == (times[0] == MOMENTS[0] or "+01:00" in str(times[0]))
+
+
+def test_date_times_count_from_admission_where_it_is_known(tmp_path):
+    admission = ["2026-11-21T08:00"] * 3 + ["2026-11-21T10:00"] * 3
+    raw = table(tmp_path / "raw", time_h=MOMENTS * 2, admission=admission)
+    store = prepare(raw, tmp_path / "stores")
+    np.testing.assert_allclose(store.ragged("time_h")[0], [1.5, 2.5, 4])
+    np.testing.assert_allclose(store.ragged("time_h")[1], [0.5, 2])
+    assert "2 stays whose hours count from 'admission'" in store.report()
+    assert "1 rows before admission, dropped" in store.report()
+    two = table(tmp_path / "two", time_h=MOMENTS * 2, admission=[*admission[:5], "2026-11-20T10:00"])
+    with pytest.raises(DataError, match="Stay s2 has two admissions"):
+        prepare(two, tmp_path / "stores")
+
+
+def test_minutes_that_are_given_as_hours_stop(tmp_path):
+    raw = table(tmp_path / "raw", time_h=[0, 60, 2880] * 2)
+    sentence = r"longer than 2,880 hours \(120 days\).*look like minutes: convert with --time-unit minutes"
+    with pytest.raises(DataError, match=sentence):
+        prepare(raw, tmp_path / "stores")
+    vouched = prepare(raw, tmp_path / "stores", columns=Columns(time_unit="hours"))
+    assert vouched.ragged("time_h")[0][-1] == 2880
+    with pytest.raises(DataError, match="look like seconds"):
+        prepare(table(tmp_path / "s", time_h=[0, 60, 172800] * 2), tmp_path / "stores")
+
+
+ANSWERS = [("yes", "no"), ("TRUE", "False"), ("dead", "alive"), ("Died ", "survived"), ("1.0", "0"), (1, 0)]
+
+
+@pytest.mark.parametrize(("died", "lived"), [*ANSWERS, (True, False), ("Expired", "Discharged  alive")])
+def test_an_outcome_is_read_as_people_write_it_and_told(tmp_path, died, lived):
+    raw = table(tmp_path / "raw", outcome=[died] * 3 + [lived] * 3)
+    store = prepare(raw, tmp_path / "stores")
+    assert store["label"].tolist() == [1, 0]
+    words = [sentence for sentence in store.report() if "read as 1 (died)" in sentence]
+    assert len(words) == (isinstance(died, (str, bool)) and died != "1.0")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "sentence"),
+    [
+        (
+            "outcome",
+            ["maybe"] * 3 + ["no"] * 3,
+            "'outcome' of .* holds 'maybe' in 3 rows; expected 0 or 1, yes or no",
+        ),
+        ("outcome", ["transferred"] * 6, "holds 'transferred' in 6 rows"),
+        ("survived", ["yes"] * 3 + ["no"] * 3, "'survived' of .* says who lived; expected who died"),
+        ("alive", [1, 1, 1, 0, 0, 0], "'alive' of .* says who lived"),
+        ("outcome", ["yes", "no", "no", "no", "no", "no"], "Stay s1 has the outcome 0, 1"),
+    ],
+)
+def test_an_outcome_that_is_no_answer_is_refused(tmp_path, column, values, sentence):
+    raw = table(tmp_path / "raw", **{column: values})
+    with pytest.raises(DataError, match=sentence):
+        prepare(raw, tmp_path / "stores", columns=Columns(outcome=column))
+
+
+def test_names_and_columns_are_found_in_another_case(tmp_path):
+    """Names that differ in case, blanks or look-alike letters are one variable; each reading is told."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    names = ["HR", "hr ", "Н\u200bR", "gender", "Foo", "foo"]
+    values = ["70", "80", "90", "F", "1", "2"]
+    held = {"Stay": ["s1"] * 6, "Time_h": range(6), "Variable": names, "Value": values, "OUTCOME": [1] * 6}
+    pl.DataFrame(held).write_parquet(raw / "x.parquet")
+    store = prepare(raw, tmp_path / "stores")
+    assert store.meta["variables"] == ["HR", "Foo", "foo"]
+    assert store.ragged("value")[0].tolist() == [70, 80, 90, 1, 2]
+    assert store["static"][0, 1] == 0
+    assert store["label"].tolist() == [1]
+    report = "\n".join(store.report())
+    for sentence in (
+        "column of x.parquet read as 'outcome': 'OUTCOME'",
+        "rows of 'hr ' read as HR",
+        "rows of 'Н\\u200bR' read as HR",
+        "names that look alike and are kept apart: 'Foo', 'foo'",
+    ):
+        assert sentence in report
+
+
+def test_exact_copies_of_rows_are_counted(tmp_path):
+    store = prepare(write(tmp_path / "raw", [*ROWS, ROWS[1], ROWS[1]]), tmp_path / "stores")
+    assert "2 rows that are exact copies of another, averaged with it" in store.report()
+    assert store.ragged("value")[0].tolist() == pytest.approx([104, 2.1, 90])

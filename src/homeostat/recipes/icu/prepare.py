@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from homeostat.data import drift, frame, ragged, table
+from homeostat.data import clock, drift, frame, names, ragged, table
 from homeostat.data.blueprint import Blueprint
 from homeostat.errors import DataError
-from homeostat.recipes.icu import census, challenge, doubt, stays, tidy, units, variables
+from homeostat.recipes.icu import census, challenge, doubt, outcome, stays, tidy, units, variables
 from homeostat.recipes.icu.census import Impossible, Treatment
 
 _SHARED = (census, doubt, stays, units, variables, drift, frame, table, ragged)
@@ -66,7 +66,7 @@ def blueprint(raw: Path, options: Preparation) -> Blueprint:
     return Blueprint(
         name="icu-tidy",
         raw=frame.table_files(raw),
-        code=[tidy, *_SHARED],
+        code=[tidy, outcome, clock, names, *_SHARED],
         parameters={**options.parameters, **asdict(options.columns)},
         write=lambda writer: tidy.read(raw, options.columns).write(writer, options.treatment),
     )

@@ -25,7 +25,16 @@ from homeostat.recipes.icu.config import OWN, PRESETS, Config, Kind, Model, Netw
 from homeostat.recipes.icu.latent import LatentOde
 from homeostat.recipes.icu.paths import paths
 from homeostat.recipes.icu.simulate import simulate
-from homeostat.recipes.icu.view import View, new_view, protocol_of, roster, scales, table, training_view
+from homeostat.recipes.icu.view import (
+    View,
+    check_outcomes,
+    new_view,
+    protocol_of,
+    roster,
+    scales,
+    table,
+    training_view,
+)
 from homeostat.recipes.recipe import Recipe
 from homeostat.run import Run
 from homeostat.task.task import Task
@@ -36,6 +45,7 @@ YARDSTICK: Model = "xgboost"
 def plan(config: Config, run: Run, store: Store) -> Plan[View]:
     """The model of the run, beside boosted trees, on the training stays of one split."""
     protocol = protocol_of(config, store)
+    check_outcomes(store, protocol)
     view = training_view(config, run, store, protocol)
     kinds = [kind_of(config)]
     members = config.members if config.model == "stack" else ()

@@ -12,6 +12,7 @@ from homeostat.data.ragged import Array
 from homeostat.data.scaling import Scaler
 from homeostat.data.splits import rows_of
 from homeostat.data.store import Store
+from homeostat.errors import DataError
 from homeostat.evaluate.predictions import Predictions, Split
 from homeostat.methods import fitted
 from homeostat.methods.protocol import Protocol, Roster, Wish, choose
@@ -56,6 +57,22 @@ def protocol_of(config: Config, store: Store) -> Protocol:
         has_groups=False,
     )
     return choose(roster, Wish(name=config.protocol, seed=config.split_seed), otherwise="by-subject")
+
+
+def check_outcomes(store: Store, protocol: Protocol) -> None:
+    """Stop before anything is trained where outcomes are unknown that training or its choices need."""
+    label, stays = np.asarray(store["label"]), [str(stay) for stay in store["stay"]]
+    for splits in protocol.splits.values():
+        for part, stem in (("train", "training"), ("valid", "validation")):
+            rows = splits.rows(stays, part)
+            known = label[rows][np.isfinite(label[rows])]
+            died, lived = int((known == 1).sum()), int((known == 0).sum())
+            if len(rows) and not (died and lived):
+                raise DataError(
+                    f"Of {len(rows):,} {stem} stays {died:,} are known to have died and {lived:,} to have lived; both "
+                    "are needed. Add the outcomes (Outcomes-*.txt, or the column that --outcome names), or choose "
+                    "another split."
+                )
 
 
 def roster(view: View, ids: Sequence[str]) -> Roster:
