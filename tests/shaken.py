@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import random
 import shutil
 import sys
@@ -23,6 +26,7 @@ from typing import Any
 import torch
 
 import curve
+import homeostat
 import shim
 from homeostat.recipes import RECIPES
 
@@ -59,10 +63,21 @@ class Ground:
         return shim.forked(lambda: shim.commanded(commands), self.log, limit_s)
 
 
-def prepared(recipe: str, folder: Path) -> Ground:
-    """Simulate the data of a recipe, and train it once, so that its store is there."""
+def loaded() -> None:
+    """Import what the commands import, once: forked processes find it, and only what computes starts threads."""
     RECIPES["curve"] = lambda: curve.recipe
     torch.set_num_threads(1)
+    for module in pkgutil.walk_packages(homeostat.__path__, "homeostat."):
+        if not module.name.startswith(("homeostat.adapters", "homeostat.__main__")):
+            importlib.import_module(module.name)
+    for name in ("xgboost", "matplotlib.pyplot"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def prepared(recipe: str, folder: Path) -> Ground:
+    """Simulate the data of a recipe, and train it once, so that its store is there."""
+    loaded()
     ground = Ground(recipe, folder)
     end = ground.do(("data", "simulate", recipe, "--out", ground.data), ground.train(folder / "whole"))
     assert end.code == 0, end.text
@@ -471,6 +486,8 @@ def main() -> int:
             tally: collections.Counter[str] = collections.Counter()
             for verdict in mutations(ground, options.count, options.seed):
                 tally[verdict.kind] += 1
+                if tally.total() % 10 == 0:
+                    say(f"{options.recipe} {dict(tally)} so far")
                 if verdict.kind not in ("told", "harmless"):
                     say(f"{verdict.kind} {verdict.change}\n    {verdict.detail}")
             say(f"{options.recipe} {dict(tally)}")
@@ -488,8 +505,7 @@ def main() -> int:
 
 
 def _again(recipe: str, folder: Path) -> Ground:
-    RECIPES["curve"] = lambda: curve.recipe
-    torch.set_num_threads(1)
+    loaded()
     return Ground(recipe, folder)
 
 
