@@ -10,7 +10,7 @@ JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format bench fields wheel clean
+.PHONY: help setup demo test test-slow check format bench fields kills wheel clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ bench: .venv/ready-bench  ## measure every claim of the README against its peers
 
 fields: .venv/ready  ## solve 20,000 random fields by the kernel and check every value and gradient (15 min; SEED=n)
 	@$(BIN)/python benchmarks/ode_fields.py --count 20000 --seed $(or $(SEED),0)
+
+kills: .venv/ready  ## kill whole process groups of the command line 300 times and compare every bit (an hour; SEED=n)
+	@$(BIN)/python benchmarks/kills.py --kills 300 --seed $(or $(SEED),0)
 
 wheel: .venv/ready  ## build a wheel that carries the compiled kernel, into dist/
 	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir dist .

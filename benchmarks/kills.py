@@ -4,7 +4,7 @@ Each scenario is a list of commands. It is run once without disturbance, then ag
 process and all its workers get SIGKILL together, at any moment from the start of Python on. After a kill the run is
 resumed, or begun again if it had not begun. Tensors of every final state, prediction files and scores must be equal.
 
-    python benchmarks/kills.py [--kills 300] [--seed 0] [--only icu-stack] [--keep FOLDER]
+    python benchmarks/kills.py [--kills 30] [--seed 0] [--only icu-stack] [--keep FOLDER]
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--kills", type=int, default=300, help="kills in all")
+    options.add_argument("--kills", type=int, default=30, help="kills in all")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--only", choices=[scenario.name for scenario in SCENARIOS])
     options.add_argument("--keep", type=Path, help="work here and remove nothing")
