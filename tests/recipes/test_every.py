@@ -91,7 +91,8 @@ def assert_same_end(one: Run, other: Run) -> None:
 
 
 def test_a_run_predicts_every_part_with_its_model_and_its_yard_sticks(smoke: Smoke) -> None:
-    models = {p.model for name, p in files(smoke.run).items() if name.startswith("predictions/")}
+    # In a folder of its own lies what is possible: a limit, and no model.
+    models = {p.model for name, p in files(smoke.run).items() if Path(name).parent == Path("predictions")}
     assert len(models) > 1, "no score stands alone"
     for p in own(smoke.run):
         assert np.isfinite(p.outputs).all()

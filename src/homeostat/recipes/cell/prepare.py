@@ -12,6 +12,7 @@ from homeostat.data import medmnist as npz
 from homeostat.data.blueprint import Blueprint
 from homeostat.data.fingerprint import Code
 from homeostat.errors import DataError
+from homeostat.evaluate import bootstrap, confounder, delong
 from homeostat.recipes.cell import flim, medmnist, recorded, tidy, volumes
 
 Source = Literal["auto", "flim", "medmnist", "tidy"]
@@ -37,7 +38,9 @@ class Preparation:
 def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # frozen
     """Describe the store of the format that is asked for, or of the one whose files are there."""
     source = detect(raw) if options.source == "auto" else options.source
-    shared: list[Code] = [volumes, recorded, volume, arrays, ragged]
+    # How volumes were recorded is compared with their labels by the statistics.
+    compared: list[Code] = [recorded, confounder, bootstrap, delong]
+    shared = [volumes, volume, nifti, resampling, arrays, ragged, *compared]
     match source:
         case "flim":
             parameters: dict[str, Any] = {"side": options.side, "time_bins": options.time_bins}
@@ -61,7 +64,7 @@ def blueprint(raw: Path, options: Preparation = Preparation()) -> Blueprint:  # 
             return Blueprint(
                 name="cell-tidy",
                 raw=tidy.raw_files(raw),
-                code=[tidy, frame, table, nifti, resampling, *shared],
+                code=[tidy, frame, table, *shared],
                 parameters=asdict(options.columns),
                 write=lambda writer: tidy.read(raw, options.columns).write(writer),
             )
