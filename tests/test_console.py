@@ -108,3 +108,37 @@ def test_results_do_not_follow_the_bar_to_standard_error(
 def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
     console.emit({"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": Path("x")}})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "c": {"d": "x"}}
+
+
+UNSEEN = ["\x1b[31m", "\x07", "\r", "\x00", "\u200b", "\u202e", "\ufeff", "\x9b2J"]
+
+
+@pytest.mark.parametrize("letters", UNSEEN, ids=ascii)
+def test_no_name_can_steer_a_terminal(letters: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is printed, and by whatever function, an unseen character is written out."""
+    name = f"a{letters}b <i>"
+    for show in (console.say, console.note, console.warn, console.fail):
+        show(name)
+    console.table(("name", name), [(name, "x")])
+    console.emit({"name": name})
+    with console.listening():
+        logging.getLogger("homeostat.names").warning(name)
+    stream = io.StringIO()
+    with console.Progress(name, 10, stream=stream) as progress:
+        progress.show(1, {})
+        progress.line(name)
+    output = capsys.readouterr()
+    text = output.out + output.err + stream.getvalue()
+    assert text.count("b <i>") == 10
+    assert not [letter for letter in text if letter in letters and not letter.isprintable()]
+
+
+def test_what_can_be_seen_is_shown_as_it_is() -> None:
+    for text in ("Größe 37 °C", "µmol/L", "血圧", "two\nlines", "a\tb", ""):
+        assert console.visible(text) == text
+    assert console.visible("a\x1bb\u200b") == "a\\x1bb\\u200b"
+
+
+def test_a_line_break_in_a_name_does_not_tear_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table(("name",), [("a\nb",)])
+    assert capsys.readouterr().out.splitlines() == ["name", "a\\nb"]

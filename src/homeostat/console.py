@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -25,24 +26,41 @@ _LINE_S = 30.0
 _NEWS_S = 1.0
 
 
+# Control characters move the cursor, ring, or recolour a terminal; format characters hide or turn letters around. Names
+# in people's files hold both. Line breaks and tabs are ours.
+_UNSEEN = ("Cc", "Cf", "Co", "Cs")
+
+
+def visible(text: str) -> str:
+    """Write characters that nobody can see as \\x1b or \\u200b, so that a name shows what it is."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if letter not in "\n\t" and unicodedata.category(letter) in _UNSEEN
+        else letter
+        for letter in text
+    )
+
+
 def say(text: str = "") -> None:
     """Print a line of result or advice to standard output, at once."""
-    print(text, flush=True)
+    print(visible(text), flush=True)
 
 
 def note(text: str) -> None:
     """Print a line of progress to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """Print a warning to standard error: a choice made for the user, with its reason, or an alarm."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(visible(f"warning: {text}"), file=sys.stderr, flush=True)
 
 
 def fail(text: str) -> None:
     """Print an error to standard error."""
-    print(f"error: {text}", file=sys.stderr, flush=True)
+    print(visible(f"error: {text}"), file=sys.stderr, flush=True)
 
 
 def open_streams() -> None:
@@ -100,7 +118,7 @@ class _Stderr:
     """Standard error as it is at the time of a line: while a bar is shown, lines go above it."""
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        return sys.stderr.write(visible(text))
 
     def flush(self) -> None:
         sys.stderr.flush()
@@ -123,9 +141,14 @@ def listening() -> Iterator[None]:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their headings; columns line up and nothing is cut off."""
-    widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        say("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    # Escaped before they are measured; a line break inside a name would tear its row.
+    cells = [
+        [visible(str(cell)).replace("\n", "\\n").replace("\t", "\\t") for cell in row]
+        for row in (columns, *rows)
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def emit(value: Mapping[str, Any]) -> None:
@@ -224,7 +247,7 @@ class Progress:
         left = "" if eta is None else f"{duration(eta)} left"
         if self._bar is None or self._task is None:
             parts = (f"{self._title}: step {step} of {self._total}", left, news)
-            print(", ".join(part for part in parts if part), file=self._stream, flush=True)
+            print(visible(", ".join(part for part in parts if part)), file=self._stream, flush=True)
         else:
             self._bar.update(self._task, completed=step, news=f"{left}  {news}", refresh=True)
 
@@ -239,6 +262,6 @@ class Progress:
         if not self._is_shown:
             return
         if self._bar is None:
-            print(text, file=self._stream, flush=True)
+            print(visible(text), file=self._stream, flush=True)
         else:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._bar.console.print(visible(text), highlight=False, markup=False)

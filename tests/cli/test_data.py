@@ -63,3 +63,32 @@ def test_what_is_named_next_works(homeostat: Homeostat, tmp_path: Path) -> None:
     code, out, err = homeostat("data", "prepare", *words[1:], "--stores", tmp_path / "stores")
     assert code == 0, err
     assert shlex.split(out.split("Next: homeostat ")[1]) == words
+
+
+def test_the_flags_of_train_are_taken_and_repeated(homeostat: Homeostat, tmp_path: Path) -> None:
+    """A table with other names of its columns is prepared, explained and verified as it is trained."""
+    rows = ["patient,hour,name,number"]
+    rows += [f"p{k},{hour},Temp,{98.6 + hour}" for k in range(3) for hour in range(4)]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+    columns = [
+        "--stay",
+        "patient",
+        "--time",
+        "hour",
+        "--variable",
+        "name",
+        "--value",
+        "number",
+        "--units",
+        "Temp=F",
+    ]
+    where = ["icu", "--data", tmp_path / "x.csv", "--stores", tmp_path / "stores"]
+    code, out, err = homeostat("data", "prepare", *where, *columns)
+    assert code == 0, err
+    assert "12 values of Temp converted from F" in out
+    assert shlex.split(out.split("Next: homeostat ")[1])[4:] == columns
+    assert "Reused" in homeostat("data", "explain", *where, *columns)[1]
+    assert homeostat("data", "verify", *where, *columns)[0] == 0
+    code, out, err = homeostat("data", "explain", *where)
+    assert code == 0, err
+    assert "parameter stay: 'patient' became 'stay'" in out

@@ -15,6 +15,8 @@ from homeostat.cli import flags
 from homeostat.errors import ConfigError, DataError, did_you_mean
 from homeostat.recipes.recipe import Recipe
 
+# Flags of `data` alone; the others are settings, which the next command repeats.
+TAKEN = ("--data", "--stores", "--preset", "--json")
 ACTIONS = {
     "prepare": "read the raw data into a store",
     "explain": "say why the store would be reused or built anew",
@@ -65,9 +67,10 @@ def run(command: str, words: Sequence[str]) -> None:
         options = flags.parse(Simulate, rest, program, "Write a simulated cohort with known truth.")
         simulate(recipe, options.out, options.seed)
     else:
-        about = f"{action.capitalize()} the store. {flags.presets_of(recipe)}"
-        where = flags.parse(Where, rest, program, about)
-        {"prepare": prepare, "explain": explain, "verify": verify}[action](recipe, where)
+        about = f"{action.capitalize()} the store. It takes the same flags as train."
+        where, config = flags.with_settings(recipe, Where, rest, program, about)
+        settings = flags.without(rest, TAKEN)
+        {"prepare": prepare, "explain": explain, "verify": verify}[action](recipe, config, where, settings)
 
 
 def simulate(recipe: Recipe[Any], out: Path, seed: int) -> None:
@@ -80,9 +83,9 @@ def simulate(recipe: Recipe[Any], out: Path, seed: int) -> None:
     console.say(f"Wrote a simulated cohort to {out}\n{_next(recipe, out, preset)}")
 
 
-def prepare(recipe: Recipe[Any], where: Where) -> None:
+def prepare(recipe: Recipe[Any], config: Any, where: Where, settings: Sequence[str]) -> None:
     """Find or build the store, and say what was dropped."""
-    store = recipe.prepare(recipe.preset(where.preset), where.data, where.stores)
+    store = recipe.prepare(config, where.data, where.stores)
     if where.json:
         about = {
             "store": store.path,
@@ -93,39 +96,42 @@ def prepare(recipe: Recipe[Any], where: Where) -> None:
         return
     for sentence in (*store.explanation, *store.report()):
         console.say(sentence)
-    console.say(f"Store: {store.path}\n{_next(recipe, where.data, where.preset)}")
+    console.say(f"Store: {store.path}\n{_next(recipe, where.data, where.preset, settings)}")
 
 
-def explain(recipe: Recipe[Any], where: Where) -> None:
+def explain(recipe: Recipe[Any], config: Any, where: Where, settings: Sequence[str]) -> None:
     """Say why the store would be reused or built anew; nothing is built."""
-    explanation = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
+    explanation = recipe.explain(config, where.data, where.stores)
     if where.json:
         about = {"reused": explanation.reused, "store": explanation.path, "reasons": explanation.sentences}
-        console.emit({**about, "next": "" if explanation.reused else _preparing(recipe, where)})
+        console.emit({**about, "next": "" if explanation.reused else _preparing(recipe, where, settings)})
         return
     console.say(
-        f"{explanation}\nNext: {_preparing(recipe, where)}" if not explanation.reused else str(explanation)
+        f"{explanation}\nNext: {_preparing(recipe, where, settings)}"
+        if not explanation.reused
+        else str(explanation)
     )
 
 
-def verify(recipe: Recipe[Any], where: Where) -> None:
+def verify(recipe: Recipe[Any], config: Any, where: Where, settings: Sequence[str]) -> None:
     """Check every byte; nothing is mended."""
-    explanation = recipe.explain(recipe.preset(where.preset), where.data, where.stores)
+    explanation = recipe.explain(config, where.data, where.stores)
     if not explanation.reused:
-        raise DataError(f"{' '.join(explanation.sentences)} Build it: {_preparing(recipe, where)}")
+        raise DataError(f"{' '.join(explanation.sentences)} Build it: {_preparing(recipe, where, settings)}")
     if where.json:
         console.emit({"store": explanation.path, "whole": True})
     else:
         console.say(f"{explanation.path} is whole: every checksum holds.")
 
 
-def _preparing(recipe: Recipe[Any], where: Where) -> str:
+def _preparing(recipe: Recipe[Any], where: Where, settings: Sequence[str]) -> str:
     given = {"--data": where.data, "--stores": where.stores, "--preset": where.preset}
     words = [str(word) for pair in given.items() if pair[1] is not None for word in pair]
-    return shlex.join(["homeostat", "data", "prepare", recipe.word, *words])
+    return shlex.join(["homeostat", "data", "prepare", recipe.word, *words, *settings])
 
 
-def _next(recipe: Recipe[Any], raw: Path, preset: str | None) -> str:
+def _next(recipe: Recipe[Any], raw: Path, preset: str | None, settings: Sequence[str] = ()) -> str:
     """A preset also says how the columns of its data are called, so it is named again."""
     words = ["homeostat", "train", recipe.word, "--data", str(raw)]
-    return "Next: " + shlex.join(words + ([] if preset is None else ["--preset", preset]))
+    words += [] if preset is None else ["--preset", preset]
+    return "Next: " + shlex.join([*words, *settings])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ HELP = ("-h", "--help")
 # What other training systems call a setting -> its name here.
 ALSO_CALLED = {"--gradient-clip": "--clip", "--early-stop-patience": "--patience"}
 # Flags that may be given several times; the parser would keep the last one and drop the others.
-REPEATED = ("--guard", "--audit")
+REPEATED = ("--guard", "--audit", "--units")
 
 
 def recipe_first(command: str, words: Sequence[str]) -> tuple[Recipe[Any], list[str]]:
@@ -42,6 +43,34 @@ def presets_of(recipe: Recipe[Any]) -> str:
     """List the presets of a recipe, for its help."""
     listed = ", ".join(recipe.presets)
     return f"Presets (--preset NAME): {listed}; without one, the defaults below."
+
+
+def with_settings(
+    recipe: Recipe[Any], kind: type[T], words: Sequence[str], program: str, about: str
+) -> tuple[T, Any]:
+    """Read the options of a command and every setting of a recipe, which --preset chooses the defaults of."""
+    default = recipe.preset(value_of("--preset", words))
+    group = recipe.name.replace("-", "_")
+    # These names head the help: "run options" and "icu options". An option without a default must be given.
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # a class of options is a dataclass
+    needs = any(f.default is f.default_factory is dataclasses.MISSING for f in fields)
+    run = ("run", kind) if needs else ("run", kind, dataclasses.field(default_factory=kind))
+    both = dataclasses.make_dataclass(
+        "Options", [run, (group, recipe.config, dataclasses.field(default=default))], frozen=True
+    )
+    parsed: Any = parse(both, words, program, f"{about} {presets_of(recipe)}")
+    return parsed.run, getattr(parsed, group)
+
+
+def without(words: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """The words without some flags and their values, to be repeated in the next command."""
+    rest: list[str] = []
+    skip = False
+    for word in words:
+        if word.startswith("--"):
+            skip = word.partition("=")[0] in taken
+        rest += [] if skip else [word]
+    return rest
 
 
 def value_of(flag: str, words: Sequence[str]) -> str | None:

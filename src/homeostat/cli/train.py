@@ -189,19 +189,7 @@ def extend(run: Run, epochs: int) -> None:
 
 def parse(recipe: Recipe[Any], words: Sequence[str]) -> tuple[Options, Any]:
     """Read the flags of `train`: its options, and every setting of the recipe."""
-    default = recipe.preset(flags.value_of("--preset", words))
-    group = recipe.name.replace("-", "_")
-    both = dataclasses.make_dataclass(
-        "Train",
-        [  # these names head the help: "run options" and "icu options"
-            ("run", Options, dataclasses.field(default_factory=Options)),
-            (group, recipe.config, dataclasses.field(default=default)),
-        ],
-        frozen=True,
-    )
-    about = f"{recipe.summary} {flags.presets_of(recipe)}"
-    parsed: Any = flags.parse(both, words, f"homeostat train {recipe.word}", about)
-    return parsed.run, getattr(parsed, group)
+    return flags.with_settings(recipe, Options, words, f"homeostat train {recipe.word}", recipe.summary)
 
 
 def _go(make: Callable[[], Run], folder: Path, device: DeviceName, options: Options | ResumeOptions) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import math
 
+from homeostat.console import visible
+
 LABELS = {
     "auroc": "AUROC",
     "auroc (bootstrap)": "AUROC, bootstrap interval",
@@ -44,7 +46,7 @@ MINUS = "\N{MINUS SIGN}"
 
 def escape(text: object) -> str:
     """Escape a text for HTML: every name in a report comes from data or a configuration, so none is trusted."""
-    return html.escape(str(text), quote=True)
+    return html.escape(visible(str(text)), quote=True)
 
 
 def label(name: str) -> str:
