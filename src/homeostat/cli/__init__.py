@@ -47,7 +47,11 @@ COMMANDS = {
         "[RECIPE | RUN]",
         "look for what is wrong: before training, after it, or with this machine",
     ),
-    "data": ("data", "prepare|explain|verify|simulate RECIPE", "prepare, explain, check or simulate data"),
+    "data": (
+        "data",
+        "look FILE | prepare|explain|verify|simulate RECIPE",
+        "look at, prepare, explain, check or simulate data",
+    ),
 }
 
 

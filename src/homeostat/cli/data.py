@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import tyro
 
 from homeostat import console
-from homeostat.cli import flags
+from homeostat.cli import flags, look
 from homeostat.errors import ConfigError, DataError, did_you_mean
 from homeostat.recipes.recipe import Recipe
 
 # Flags of `data` alone; the others are settings, which the next command repeats.
 TAKEN = ("--data", "--stores", "--preset", "--json")
 ACTIONS = {
+    "look": "guess layout, columns and units of raw data, and the line to type",
     "prepare": "read the raw data into a store",
     "explain": "say why the store would be reused or built anew",
     "verify": "check every byte of the store against its checksums",
@@ -52,15 +53,22 @@ class Simulate:
 def run(command: str, words: Sequence[str]) -> None:
     """Run `data prepare`, `data explain`, `data verify` or `data simulate`."""
     if words and words[0] in flags.HELP:
-        rows = [(f"homeostat data {name} RECIPE", does) for name, does in ACTIONS.items()]
+        rows = [
+            (f"homeostat data {name} {'FILE' if name == 'look' else 'RECIPE'}", does)
+            for name, does in ACTIONS.items()
+        ]
         console.table(("command", "what it does"), rows)
         return
     if not words or words[0] not in ACTIONS:
         word = words[0] if words else ""
         raise ConfigError(
-            f"Write: homeostat data prepare|explain|verify|simulate RECIPE.{did_you_mean(word, ACTIONS)}"
+            "Write: homeostat data look FILE, or homeostat data prepare|explain|verify|simulate RECIPE."
+            f"{did_you_mean(word, ACTIONS)}"
         )
     action = words[0]
+    if action == "look":
+        look.run(words[1:])
+        return
     recipe, rest = flags.recipe_first(f"data {action}", words[1:])
     program = f"homeostat data {action} {recipe.word}"
     if action == "simulate":
