@@ -59,7 +59,7 @@ def read(path: Path, *, axes: int, targets: int = 1) -> Images:
         images=np.concatenate(images),
         labels=np.concatenate([labels_of(arrays, name, sizes[name], targets, file) for name in names]),
         parts=tuple(PARTS[name] for name, size in sizes.items() for _ in range(size)),
-        counts={} if "test" in names else {f"part that is not in {file}: test": 1},
+        counts={f"part that is not in {file}: {PARTS[name]}": 1 for name in PARTS if name not in names},
     )
 
 

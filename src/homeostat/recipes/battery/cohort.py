@@ -60,6 +60,20 @@ class Cohort:
             for name, column in zip(self.input_names, self.inputs.T, strict=True)
         ]
         writer.count_all(self.counts)
+        writer.count_all(self.oddities())
+
+    def oddities(self) -> dict[str, int]:
+        """Count what no single row shows: repeated times, and targets that do not differ."""
+        counts = {}
+        starts = np.zeros(len(self.time), np.bool_)
+        starts[offsets_of(self.steps)[:-1][self.steps > 0]] = True
+        again = int(((np.diff(self.time, prepend=np.nan) == 0) & ~starts).sum())
+        if again:
+            counts["steps at the same time as the step before them, kept"] = again
+        known = self.target[np.isfinite(self.target)]
+        if len(known) > 1 and known.min() == known.max():
+            counts[f"targets that are all {known[0]:g}: there is nothing to predict"] = len(known)
+        return counts
 
 
 def check_times(cells: Iterable[str], rows: Ragged, unit: str) -> None:

@@ -70,7 +70,7 @@ def test_a_curve_does_not_depend_on_what_follows_the_early_part(folder, summary,
     curves.write_parquet(tmp_path / "whole.parquet")
     frame = summary.filter(pl.col("battery_id") == "B0006")
     whole, cut = (
-        nasa.early_curves(tmp_path / name, frame, early_s=1000, grid_s=25)
+        nasa.early_curves(tmp_path / name, frame, early_s=1000, grid_s=25)[0]
         for name in ("whole.parquet", "cut.parquet")
     )
     np.testing.assert_array_equal(whole, cut)

@@ -65,11 +65,11 @@ def read(folder: Path, *, rated_ah: float, early_s: float, grid_s: float) -> Coh
     )
     frame = table.frame.sort("battery_id", "cycle")
     steps = frame.group_by("battery_id", maintain_order=True).len()
-    curve = early_curves(folder / CURVES, frame, early_s=early_s, grid_s=grid_s)
+    curve, odd = early_curves(folder / CURVES, frame, early_s=early_s, grid_s=grid_s)
     health = frame["capacity_ah"].fill_null(np.nan).to_numpy() / rated_ah
     status = judge(health, frame["battery_id"].to_numpy(), curve)
     readings, reading_names = early_readings(curve, grid_s)
-    charge = nasa_charge.durations(folder / nasa_charge.FILE, frame)
+    charge, strange = nasa_charge.durations(folder / nasa_charge.FILE, frame)
     return Cohort(
         source="nasa",
         cells=tuple(steps["battery_id"]),
@@ -85,7 +85,7 @@ def read(folder: Path, *, rated_ah: float, early_s: float, grid_s: float) -> Coh
             "status": status,
             "capacity_ah": frame["capacity_ah"].fill_null(np.nan).to_numpy(),
         },
-        counts=table.counts | absent_files(folder) | count_status(status),
+        counts=table.counts | absent_files(folder) | odd | strange | count_status(status),
         meta={
             "rated_ah": rated_ah,
             "curve_channels": list(CURVE_CHANNELS),
@@ -133,12 +133,15 @@ def count_status(status: Array) -> dict[str, int]:
     return counts
 
 
-def early_curves(path: Path, frame: pl.DataFrame, *, early_s: float, grid_s: float) -> Array:
-    """(N, time, channel) on a grid of seconds from the moment that the load is applied; NaN after it is removed."""
+def early_curves(
+    path: Path, frame: pl.DataFrame, *, early_s: float, grid_s: float
+) -> tuple[Array, dict[str, int]]:
+    """(N, time, channel) on a grid of seconds from the moment that the load is applied, NaN after it is removed; and
+    the counts of rows that cannot be used."""
     grid = np.arange(0, early_s + grid_s / 2, grid_s)
     out = np.full((len(frame), len(grid), len(CURVE_CHANNELS)), np.nan, dtype=np.float32)
     if not os.path.lexists(path):
-        return out
+        return out, {}
     place = {
         (cell, cycle): row for row, (cell, cycle) in enumerate(frame.select("battery_id", "cycle").rows())
     }
@@ -147,7 +150,9 @@ def early_curves(path: Path, frame: pl.DataFrame, *, early_s: float, grid_s: flo
         Column(name="battery_id", kind="text"),
         *(Column(name=name) for name in ("cycle_idx", *names)),
     ]
-    curves = read_table(path, declared).frame.sort("battery_id", "cycle_idx", "Time")
+    table = read_table(path, declared)
+    curves = table.frame.sort("battery_id", "cycle_idx", "Time")
+    counts = dict(table.counts)
     values = matrix(curves, names)
     starts = np.flatnonzero(
         curves.select(pl.struct("battery_id", "cycle_idx").rle_id().diff().fill_null(1))
@@ -158,7 +163,18 @@ def early_curves(path: Path, frame: pl.DataFrame, *, early_s: float, grid_s: flo
     for key, part in zip(keys, np.split(values, starts[1:]), strict=True):
         if key in place:
             out[place[key]] = resample(part, grid)
-    return out
+    strangers = [
+        len(part) for key, part in zip(keys, np.split(values, starts[1:]), strict=True) if key not in place
+    ]
+    if strangers:
+        counts[f"rows of {path.name} whose discharge is not in {SUMMARY}, dropped"] = sum(strangers)
+    twice = int(curves.select("battery_id", "cycle_idx", "Time").is_duplicated().sum())
+    if twice:
+        counts[f"rows of {path.name} that share their time with another one of their discharge, kept"] = twice
+    unloaded = int(np.isnan(out[:, 0, 0]).sum())
+    if unloaded:
+        counts[f"discharges without an early curve in {path.name}"] = unloaded
+    return out, counts
 
 
 def resample(part: Array, grid: Array) -> Array:

@@ -27,16 +27,21 @@ HIGHEST_START_V = 3.95
 SHORTEST_S = 60.0
 
 
-def durations(path: Path, frame: pl.DataFrame) -> Array:
-    """Seconds at constant current for each row (battery_id, cycle) of `frame`; NaN where not known."""
+def durations(path: Path, frame: pl.DataFrame) -> tuple[Array, dict[str, int]]:
+    """Seconds at constant current for each row (battery_id, cycle) of `frame`, NaN where not known; and the counts
+    of rows that cannot be used."""
     out = np.full(len(frame), np.nan)
     if not os.path.lexists(path):
-        return out
+        return out, {}
     names = ("charge_idx", "charge_time", "current", "voltage")
     declared = [Column(name="battery_id", kind="text"), *(Column(name=name) for name in names)]
+    table = read_table(path, declared)
+    counts = dict(table.counts)
+    strangers = int((~table.frame["battery_id"].is_in(frame["battery_id"].unique())).sum())
+    if strangers:
+        counts[f"rows of {path.name} whose cell is not in the summary, dropped"] = strangers
     constant = (
-        read_table(path, declared)
-        .frame.lazy()
+        table.frame.lazy()
         .filter(pl.col("current") > CONSTANT_A)
         .group_by("battery_id", "charge_idx")
         .agg(
@@ -53,4 +58,4 @@ def durations(path: Path, frame: pl.DataFrame) -> Array:
     for row, (cell, cycle) in enumerate(frame.select("battery_id", "cycle").rows()):
         charge = int(cycle) + (cycle >= CHARGED_TWICE_BEFORE)
         out[row] = known.get((cell, charge), np.nan)
-    return out
+    return out, counts

@@ -20,6 +20,7 @@ from homeostat.recipes.battery.cohort import Cohort
 CELLS = "cells.parquet"
 CAPACITY = "qd_per_cycle.parquet"
 CURVES = "qv.npz"
+PARTS = ("train", "valid", "test", "test1", "test2", "primary", "secondary")
 CLASSIC = ("log10_var_dQ100_10", "log10_absmin_dQ100_10")
 
 # A cell of 1.1 Ah cannot deliver 30 Ah in a cycle: the counter of the cycler was not reset.
@@ -38,6 +39,7 @@ def read(folder: Path, *, rated_ah: float) -> Cohort:
         [Column(name="cell", kind="text"), Column(name="cycle"), Column(name="qd_ah")],
     )
     names = tuple(cells.frame["cell"])
+    check_cells(cells.frame, folder / CELLS)
     order = {name: number for number, name in enumerate(names)}
     frame = steps.frame.filter(steps.frame["cell"].is_in(names))
     frame = frame.with_columns(place=frame["cell"].replace_strict(order)).sort("place", "cycle")
@@ -88,7 +90,25 @@ def read_cells(path: Path) -> Table:
     )
     absent = [pl.lit(None, pl.Float64).alias(n) for n in ("cycle_life", *CLASSIC) if n not in held]
     frame = table.frame.with_columns(absent + ([] if split else [pl.lit("").alias("split")]))
-    return Table(frame=frame, counts=table.counts)
+    lacking = [name for name in ("split", "cycle_life", *CLASSIC) if name not in held]
+    counts = {f"column that {path.name} lacks: {name}": 1 for name in lacking}
+    return Table(frame=frame, counts=table.counts | counts)
+
+
+def check_cells(frame: pl.DataFrame, path: Path) -> None:
+    """A cell stands in the list once, in a known part, with a positive life."""
+    twice = frame["cell"].filter(frame["cell"].is_duplicated())
+    if len(twice):
+        raise DataError(f"{path} lists the cell {twice[0]} twice. Keep one row for each cell.")
+    strange = sorted(set(frame["split"]) - {*PARTS, ""})
+    if strange:
+        raise DataError(f"{path} has the split {strange[0]!r}; expected one of {', '.join(PARTS)}.")
+    early = frame.filter(pl.col("cycle_life") < 1)
+    if len(early):
+        raise DataError(
+            f"{path} gives cell {early['cell'][0]} a life of {early['cycle_life'][0]:g} cycles; expected at least 1, "
+            "or nothing."
+        )
 
 
 def curves(path: Path, names: tuple[str, ...], highest_ah: float) -> tuple[np.ndarray, np.ndarray, int]:
@@ -101,12 +121,21 @@ def curves(path: Path, names: tuple[str, ...], highest_ah: float) -> tuple[np.nd
         raise DataError(
             f"{path} holds arrays of shapes {shapes}; expected cell (C,), q_ah (C, cycles, voltages), cycle (cycles,)."
         )
+    cycles = archive["cycle"]
+    if (
+        cycles.dtype.kind not in "iuf"
+        or (np.diff(cycles) <= 0).any()
+        or archive["q_ah"].dtype.kind not in "iuf"
+    ):
+        raise DataError(
+            f"{path} holds cycle of type {cycles.dtype} and q_ah of type {archive['q_ah'].dtype}; expected rising "
+            "numbers, and numbers. Export it again."
+        )
     held = {str(name): number for number, name in enumerate(archive["cell"])}
     absent = [name for name in names if name not in held]
     if absent:
         raise DataError(f"{path.name} has no curves of cell {absent[0]}, which {CELLS} lists.")
     q = archive["q_ah"][[held[name] for name in names]].astype(np.float32)
-    cycles = archive["cycle"]
     # Small negative values are the offset of the current sensor; larger ones are jumps of the counter.
     broken = ((q > highest_ah) | (q < -0.1 * highest_ah) | ~np.isfinite(q)).any(axis=2)
     q[broken] = np.nan
