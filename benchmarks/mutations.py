@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--layout", choices=[layout.name for layout in LAYOUTS])
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds for one mutation")
+    parser.add_argument("--limit", type=float, default=10.0, help="seconds of a processor for one mutation")
     parser.add_argument("--show", nargs="*", default=[], choices=[*GOOD, *BAD], help="print each of these")
     parser.add_argument("--only", type=int, help="this mutation alone, with all that it says")
     options = parser.parse_args()

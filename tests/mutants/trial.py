@@ -7,6 +7,7 @@ own at the first table. So data sets are written, damaged and read in children a
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import select
@@ -33,6 +34,9 @@ MORE_MB = 1024
 """Memory above that of the sound data set."""
 # Beyond it a child is stopped by the system, so that a bomb harms nobody.
 LIMIT_BYTES = 6 << 30
+# A child that computes is stopped after so many seconds of a processor, and one that waits after so many of the clock:
+# on a machine with other work the two differ.
+PATIENCE = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +168,8 @@ def in_child(work: Callable[[], dict[str, Any]], limit_s: float) -> dict[str, An
                 os.dup2(nowhere.fileno(), 2)
             resource.setrlimit(resource.RLIMIT_AS, (_virtual() + LIMIT_BYTES,) * 2)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            used = math.ceil(time.process_time() + limit_s)
+            resource.setrlimit(resource.RLIMIT_CPU, (used, used + 1))
             send(work())
             status = 0
         except BaseException:  # noqa: BLE001  # a fault of the mutation itself
@@ -171,12 +177,13 @@ def in_child(work: Callable[[], dict[str, Any]], limit_s: float) -> dict[str, An
         finally:
             os._exit(status)
     os.close(_writer)
-    content, is_late = _heard(reader, child, start + limit_s)
+    content, is_late = _heard(reader, child, start + PATIENCE * limit_s)
     _, status, usage = os.wait4(child, 0)
     answer: dict[str, Any] = {"seconds": time.monotonic() - start, "peak_mb": usage.ru_maxrss / 1024}
     for line in content.splitlines():
         answer |= json.loads(line)
     if os.WIFSIGNALED(status):
+        is_late |= os.WTERMSIG(status) == signal.SIGXCPU
         answer |= {"signal": os.WTERMSIG(status), "is_late": is_late}
     return answer
 

@@ -48,6 +48,8 @@ def test_cells_that_are_cut_or_dark_are_counted(cohort, tmp_path):
     ("stack", "sentence"),
     [
         (np.ones((4, 16), np.uint16), "height x width x time"),
+        (np.ones((0, 4, 16), np.uint16), "height x width x time"),
+        (np.ones((4, 4, 0), np.uint16), "height x width x time"),
         (np.ones((4, 4, 15), np.uint16), "16 does not divide"),
         (np.full((4, 4, 16), -1.0), "no photon counts"),
         (np.full((4, 4, 16), 0.5), "no photon counts"),

@@ -85,7 +85,7 @@ def bayes_scores(truth: Path, files: list[Path]) -> Array | None:
 def load(file: Path, time_bins: int) -> Array:
     """(height, width, time) of counts -> (time_bins, height, width) of uint16."""
     stack = read_array(file)
-    if stack.ndim != 3 or stack.dtype.kind not in "uif":
+    if stack.ndim != 3 or stack.dtype.kind not in "uif" or stack.size == 0:
         raise DataError(
             f"{file} has shape {stack.shape} and type {stack.dtype}; expected height x width x time of photon counts."
         )
