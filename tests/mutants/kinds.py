@@ -481,7 +481,7 @@ ARRAYS: dict[str, Callable[[np.ndarray, Random], np.ndarray | bytes]] = {
     "dates": lambda values, random: np.zeros(values.shape, "M8[s]"),
     "one axis more": lambda values, random: values[None],
     "one axis less": lambda values, random: values.reshape(-1),
-    "scalar": lambda values, random: values.reshape(-1)[0],
+    "scalar": lambda values, random: np.asarray(values.reshape(-1)[0]),
     "turned": lambda values, random: values.T,
     "no rows": lambda values, random: values[:0],
     "no columns": lambda values, random: values[..., :0],

@@ -65,6 +65,7 @@ class Volumes:
         )
         writer.count_all(self.counts)
         writer.count_all(copies(self))
+        writer.count_all(one_sided(self))
 
 
 def check(volumes: Volumes) -> None:
@@ -112,6 +113,19 @@ def copies(volumes: Volumes) -> dict[str, int]:
         if volumes.groups[place] != volumes.groups[row]:
             counts["copies of a volume under another group, kept: one may train and the other be tested"] += 1
     return dict(counts)
+
+
+def one_sided(volumes: Volumes) -> dict[str, int]:
+    """Count the volumes of a part in which all that are labelled have one label."""
+    counts = {}
+    parts = np.array(volumes.parts)
+    for part in sorted(set(volumes.parts)):
+        known = volumes.label[(parts == part) & np.isfinite(volumes.label)]
+        if len(known) > 1 and known.min() == known.max():
+            counts[
+                f"labels{f' of {part}' if part else ''} that are all {known[0]:g}: nothing can be told apart"
+            ] = len(known)
+    return counts
 
 
 def encoded(images: Array) -> tuple[Kind, Array, tuple[str, ...]]:

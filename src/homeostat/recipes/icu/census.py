@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 
 from homeostat.data.drift import profile
 from homeostat.data.ragged import Array
@@ -16,6 +17,8 @@ from homeostat.recipes.icu.units import USUAL, Unit
 from homeostat.recipes.icu.variables import MISSING, Range
 
 Impossible = Literal["clip", "drop"]
+# Of so many stays, one alone with a variable is odd.
+ENOUGH_STAYS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,3 +147,17 @@ def total(parts: Sequence[Mapping[str, Tally]]) -> dict[str, Tally]:
         for name, tally in part.items():
             sums[name] = sums.get(name, Tally()) + tally
     return sums
+
+
+def rare(series: pl.DataFrame) -> dict[str, int]:
+    """Count variables and stays that are there once: words that were misspelt look like that."""
+    alone = series.group_by("variable").agg(pl.col("row").n_unique(), pl.len()).filter(pl.col("row") == 1)
+    words = sorted(alone["variable"])
+    counts = {}
+    if words and series["row"].n_unique() >= ENOUGH_STAYS:
+        listed = ", ".join(repr(name[:40]) for name in words[:5]) + (", ..." if len(words) > 5 else "")
+        counts[f"variables that one stay alone has, kept ({listed})"] = len(words)
+    single = int((series.group_by("row").len()["len"] == 1).sum())
+    if single and series["row"].n_unique() >= ENOUGH_STAYS:
+        counts["stays with one observation alone, kept"] = single
+    return counts

@@ -20,6 +20,7 @@ from homeostat.data.frame import FORMATS, load, table_files
 from homeostat.data.ragged import Array
 from homeostat.data.table import Column, check_named, usable
 from homeostat.errors import DataError
+from homeostat.recipes.icu import census
 from homeostat.recipes.icu import outcome as outcomes
 from homeostat.recipes.icu.stays import SECOND_BITS, Observations, Stays
 from homeostat.recipes.icu.variables import MISSING, SERIES, STATIC
@@ -29,8 +30,6 @@ HOURS_IN = {"minutes": 1 / 60, "seconds": 1 / 3600, "days": 24.0}
 # Half of the patients of an intensive care unit leave within three days. A cohort of long stays has a median of ten.
 LONGEST_MEDIAN_H = 600.0
 
-# Of so many stays, one alone with a variable is odd.
-ENOUGH_STAYS = 10
 LONGEST_H = (1 << SECOND_BITS) / 3600 - 1
 
 
@@ -103,7 +102,7 @@ def read(path: Path, columns: Columns) -> Stays:
     )
     unknown = sum(not len(values) for values in stays["outcome"])
     counts["stays without an outcome, kept"] = unknown if unknown < len(stays) else 0
-    counts |= rare(series)
+    counts |= census.rare(series)
     return Stays(
         stay=tuple(stays["stay"]),
         subject=tuple(names[0] for names in stays["subject"]),
@@ -224,20 +223,6 @@ def since_admission(
         ),
     }
     return frame.with_columns(time=pl.col("time") - zero).drop("admission"), counts
-
-
-def rare(series: pl.DataFrame) -> dict[str, int]:
-    """Count variables and stays that are there once: words that were misspelt look like that."""
-    alone = series.group_by("variable").agg(pl.col("row").n_unique(), pl.len()).filter(pl.col("row") == 1)
-    words = sorted(alone["variable"])
-    counts = {}
-    if words and series["row"].n_unique() >= ENOUGH_STAYS:
-        listed = ", ".join(repr(name[:40]) for name in words[:5]) + (", ..." if len(words) > 5 else "")
-        counts[f"variables that one stay alone has, kept ({listed})"] = len(words)
-    single = int((series.group_by("row").len()["len"] == 1).sum())
-    if single and series["row"].n_unique() >= ENOUGH_STAYS:
-        counts["stays with one observation alone, kept"] = single
-    return counts
 
 
 def check_hours(last: pl.Series, columns: Columns) -> None:
