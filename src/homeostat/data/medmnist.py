@@ -54,12 +54,19 @@ def read(path: Path, *, axes: int, targets: int = 1) -> Images:
     if not sum(map(len, images)):
         raise DataError(f"{file} holds no image. Download it again.")
     sizes = dict(zip(names, map(len, images), strict=True))
+    labels = [labels_of(arrays, name, sizes[name], targets, file) for name in names]
+    counts = {f"part that is not in {file}: {PARTS[name]}": 1 for name in PARTS if name not in names}
+    for name, held in zip(names, labels, strict=True):
+        if f"{name}_labels" in arrays and np.isnan(held).any():
+            counts[f"images of {PARTS[name]} without a label, kept to be predicted"] = int(
+                np.isnan(held).any(1).sum()
+            )
     return Images(
         ids=tuple(f"{name}-{row:05d}" for name, size in sizes.items() for row in range(size)),
         images=np.concatenate(images),
-        labels=np.concatenate([labels_of(arrays, name, sizes[name], targets, file) for name in names]),
+        labels=np.concatenate(labels),
         parts=tuple(PARTS[name] for name, size in sizes.items() for _ in range(size)),
-        counts={f"part that is not in {file}: {PARTS[name]}": 1 for name in PARTS if name not in names},
+        counts=counts,
     )
 
 
