@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,8 @@ class Predict:
     """Raw data in the recipe's layout, with or without targets."""
     out: Path
     """File to write: .parquet, or .csv. A file of this name and .json says what was read, clipped and dropped."""
+    units: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=UNIT")] = ()
+    """Units of the new data, where they are others than those of training, such as Temp=F (icu)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,16 +149,16 @@ def _predict(words: Sequence[str]) -> None:
     )
     run = open_run(options.run)
     warn_of_changes(run)
-    predict(run, options.data, options.out)
+    predict(run, options.data, options.out, options.units)
 
 
-def predict(run: Run, data: Path, out: Path) -> None:
+def predict(run: Run, data: Path, out: Path, units: Sequence[str] = ()) -> None:
     """Predict new data, into a file of the kind that its name says."""
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(
             f"--out {out} does not say what to write. Give it a name that ends in .parquet or .csv."
         )
-    answers, about = answer(run, data)
+    answers, about = answer(run, data, units)
     if out.suffix == ".parquet":
         predictions.write(answers, out)
     else:
@@ -166,11 +169,14 @@ def predict(run: Run, data: Path, out: Path) -> None:
     )
 
 
-def answer(run: Run, data: Path) -> tuple[predictions.Predictions, Mapping[str, Any]]:
+def answer(
+    run: Run, data: Path, units: Sequence[str] = ()
+) -> tuple[predictions.Predictions, Mapping[str, Any]]:
     """Return the predictions of new data, and the facts about them that a reader of them needs."""
     if not data.exists():
         raise ConfigError(f"--data {data} does not exist.")
     recipe, config = recipe_of(run)
+    config = in_units(config, units)
     if (state := run.status()["state"]) != "done":
         raise RunError(
             f"{run.folder} has no model to predict with: its state is {state}. "
@@ -202,6 +208,19 @@ def answer(run: Run, data: Path) -> tuple[predictions.Predictions, Mapping[str, 
         "drift": moved,
     }
     return answers, about
+
+
+def in_units(config: Any, units: Sequence[str]) -> Any:
+    """Return the configuration for new data that come in units of their own."""
+    if not units:
+        return config
+    held = {field.name for field in dataclasses.fields(config.data)}
+    if "units" not in held:
+        raise ConfigError(
+            f"--units {' '.join(units)}: this recipe converts no units. Convert the data yourself."
+        )
+    kept = [wish for wish in config.data.units if wish.split("=")[0] not in {u.split("=")[0] for u in units}]
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, units=(*kept, *units)))
 
 
 def beside(out: Path) -> Path:

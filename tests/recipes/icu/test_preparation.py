@@ -67,3 +67,14 @@ def test_predict_and_doctor_name_a_unit_that_changed(
     out = capsys.readouterr().out
     assert ("BUN has a median of" in out) == bool(factors)
     assert "drift" not in {finding.audit for finding in examine_run(trained).findings}
+
+
+def test_new_data_may_come_in_units_of_their_own(trained: Run, folder: Path, tmp_path: Path) -> None:
+    """Stays with platelets per microlitre get the same probabilities, once their unit is named."""
+    usual = in_other_units(folder, tmp_path / "usual")
+    thousandth = in_other_units(folder, tmp_path / "other", Platelets=1000.0)
+    words = ["predict", str(trained.folder), "--data"]
+    assert main([*words, str(usual), "--out", str(tmp_path / "a.csv")]) == 0
+    assert main([*words, str(thousandth), "--out", str(tmp_path / "b.csv")]) == 3
+    assert main([*words, str(thousandth), "--out", str(tmp_path / "b.csv"), "--units", "Platelets=/uL"]) == 0
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
