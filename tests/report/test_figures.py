@@ -1,14 +1,15 @@
 """A figure shows what its caption says, for every model, and not more points than a panel can show."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from homeostat.evaluate.predictions import Predictions, write
+from homeostat.evaluate.predictions import Predictions, read, write
 from homeostat.evaluate.threshold import GIVEN
-from homeostat.report import chart, curves, figures
+from homeostat.report import chart, courses, curves, figures
 from homeostat.report.collect import collect
 
 
@@ -41,9 +42,82 @@ def test_every_model_has_its_line_and_its_key():
         predictions(model="last", seed=2),
     ]
     for figure in (figures.roc(models, None), figures.precision_recall(models), figures.net_benefit(models)):
-        assert [words.split()[0] for _, words in figure.key] == ["ode", "xgboost", "last"]
+        assert [words.split()[0] for _, words in figure.key][:3] == ["ode", "xgboost", "last"]
         for k in range(3):
             assert f'class="line s{k}"' in figure.svg
+
+
+def marks(svg):
+    """Classes of what is drawn, without the axes and the grid."""
+    kinds = re.findall(r'<path class="([^"]*)"', svg)
+    return {kind for kind in kinds if kind.split()[-1] not in ("grid", "axis")}
+
+
+def looks(kinds):
+    """Colour and dash of each."""
+    return {
+        (word, "dashed" in kind.split())
+        for kind in kinds
+        for word in kind.split()
+        if word not in ("line", "dots", "band", "thin", "faint", "dashed")
+    }
+
+
+def every_figure(folder):
+    run = collect(folder)
+    main = run.main
+    drawn = list(curves.learning(run))
+    if main is not None and main.kind == "binary":
+        drawn += figures.binary(main, run.rivals, GIVEN)
+    if main is not None and main.kind == "regression":
+        drawn += curves.regression_figures(main, run.rivals)
+    return drawn
+
+
+@pytest.mark.parametrize("name", ["icu_run", "battery_run", "chest_run", "halted_run"])
+def test_a_legend_has_the_colour_and_the_dash_of_every_mark_and_no_others(request, name):
+    drawn = every_figure(request.getfixturevalue(name))
+    assert drawn
+    for figure in drawn:
+        keyed = {kind for kind, _ in figure.key}
+        assert keyed <= marks(figure.svg), figure.title
+        assert looks(keyed) == looks(marks(figure.svg)), figure.title
+        assert len({words for _, words in figure.key}) == len(figure.key), figure.title
+
+
+def test_a_legend_draws_its_samples_with_the_class_of_the_mark(icu_run):
+    for figure in every_figure(icu_run):
+        samples = re.findall(r'<path class="([^"]*)"', chart.key(figure.key))
+        assert samples == [kind for kind, _ in figure.key]
+
+
+def test_many_children_share_the_last_entry_of_a_legend(battery_run):
+    folds = battery_run / "children"
+    for k in range(3, 9):
+        shutil.copytree(folds / "fold-0", folds / f"fold-{k}")
+    score = curves.learning(collect(battery_run))[-1]
+    assert [words for _, words in score.key][-1] == "fold-5 and 3 more"
+    assert len(score.key) == 6
+
+
+@pytest.mark.parametrize("spread", [0.02, 1.0, 3.0])
+def test_the_band_of_net_benefit_is_not_cut(spread):
+    """Few rows and bad probabilities make it wide: below zero, and above the share of positives."""
+    random = np.random.default_rng(3)
+    logit = random.normal(size=60) * spread
+    p = Predictions.build(
+        "binary",
+        "test",
+        ids=range(60),
+        targets=np.tile([0, 1], 30),
+        outputs=1 / (1 + np.exp(-logit)),
+        model="ode",
+    )
+    svg = figures.net_benefit([p]).svg
+    path = re.search(r'<path class="band s0" d="([^"]*)"', svg).group(1)
+    y = [float(value) for value in re.findall(r"[\d.]+ ([\d.]+)", path)]
+    assert min(y) > chart.TOP
+    assert max(y) < chart.HEIGHT - chart.BOTTOM
 
 
 def test_nothing_is_drawn_under_ten_positives():
@@ -108,13 +182,34 @@ def test_series_of_some_subjects_are_drawn_where_a_recipe_left_them(icu_run):
     )
     write(series, icu_run / "predictions" / "curves" / "test.parquet")
     run = collect(icu_run)
-    drawn = curves.observed(run.curves[0], most_subjects=3, most_series=2)
-    assert [figure.title for figure in drawn] == [
-        f"{s}: {name}" for s in "abc" for name in ("heart rate", "temperature")
-    ]
-    assert drawn[0].reading == "5 observations."
-    assert drawn[0].svg.count("h0") == 5
+    drawn = courses.observed(run.curves[0], most_subjects=3, most_series=2)
+    titles = {subject: [figure.title for figure in own] for subject, own in drawn.items()}
+    assert titles == {subject: ["heart rate", "temperature"] for subject in "abc"}
+    assert drawn["a"][0].reading == "5 observations."
+    assert drawn["a"][0].svg.count("h0") == 5
     assert run.main.kind == "binary"
+
+
+def test_a_course_is_headed_by_risk_outcome_and_groups(icu_run):
+    own = read(icu_run / "predictions" / "test-latent-ode.parquet")
+    subject = str(own.ids[int(np.argmax(own.truth))])
+    course = Predictions.build(
+        "regression",
+        "test",
+        ids=[f"{who}@{k}" for who in (subject, "<i>") for k in range(3)],
+        subjects=[subject] * 3 + ["<i>"] * 3,
+        names=("heart rate (1/min)",),
+        targets=np.full(6, 80.0),
+        outputs=np.full(6, 81.0),
+        time=[0.0, 1.0, 2.0] * 2,
+    )
+    write(course, icu_run / "predictions" / "curves" / "test.parquet")
+    text = courses.courses(collect(icu_run))
+    known, unknown = text.split("&lt;i&gt;</h3>")
+    assert f"Predicted risk of in-hospital death: {float(own.output[own.ids == subject][0]):.3f}" in known
+    assert "outcome: in-hospital death · sex: " in known
+    assert "heart rate (1/min)" in known
+    assert "Predicted risk" not in unknown
 
 
 def test_many_points_are_thinned_and_the_caption_says_so():

@@ -63,3 +63,52 @@ def test_html_is_escaped():
 
 def test_moments():
     assert words.moment("2026-11-20T10:31:40.123+00:00") == "2026-11-20 10:31"
+
+
+@pytest.mark.parametrize("letter", [chr(k) for k in (0, 7, 8, 27, 127, 0x9B, 0x202E, 0x2066, 0x200F, 0xFEFF)])
+def test_what_commands_a_terminal_or_turns_the_text_is_shown(letter):
+    shown = words.escape(f"a{letter}b")
+    assert letter not in shown
+    assert shown.startswith("a")
+    assert shown.endswith("b")
+    assert len(shown) > 2
+
+
+def test_half_a_letter_can_be_written():
+    """JSON may hold a lone surrogate, which no file in UTF-8 can."""
+    words.escape("\ud83d").encode()
+
+
+def test_a_name_from_right_to_left_keeps_to_itself():
+    assert words.escape("\u05d3\u05e0\u05d4: 12") == "\u2068\u05d3\u05e0\u05d4\u2069: 12"
+    assert words.escape("Zürich 12") == "Zürich 12"
+
+
+def test_a_long_name_keeps_its_ends():
+    shown = words.short("a" * 500 + "z7", 40)
+    assert len(shown) == 40
+    assert shown.startswith("aaa")
+    assert shown.endswith("z7")
+    assert words.short("D1", 40) == "D1"
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        (
+            ["50 to 64", "65 to 79", "80 and above", "below 50", "unknown"],
+            ["below 50", "50 to 64", "65 to 79", "80 and above", "unknown"],
+        ),
+        (["10-20", "100-200", "20-100", "<10", ">200"], ["<10", "10-20", "20-100", "100-200", ">200"]),
+        (["65 to 79", "above 79", "below 65"], ["below 65", "65 to 79", "above 79"]),
+        (["male", "female"], ["male", "female"]),
+        (["unknown", "medical", "cardiac"], ["medical", "cardiac", "unknown"]),
+    ],
+)
+def test_bands_come_in_their_order(levels, expected):
+    assert words.in_order(levels) == expected
+
+
+def test_both_p_values_stand_together():
+    assert words.p_values(0.0123, 0.0369) == "0.012, corrected 0.037"
+    assert words.p_values(0.0123) == "0.012"

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from homeostat.report.words import MINUS, escape
+from homeostat.report.words import MINUS, escape, short
 
 WIDTH, HEIGHT = 360, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 40
 """A panel is 360 units wide, as a phone is: text keeps its size there and on paper."""
+LABEL_ALONG, LABEL_UP = 46, 32
+"""Letters that fit along the bottom of a panel, and up its side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,20 @@ def panel(axes: Axes, marks: Sequence[str], *, title: str, described: str) -> st
     body = "".join([_grid(axes), *marks])
     spoken = f"{escape(title)}. {escape(described)}"
     return f'<svg viewBox="0 0 {axes.width} {axes.height}" role="img" aria-label="{spoken}">{body}</svg>'
+
+
+def key(entries: Sequence[tuple[str, str]]) -> str:
+    """Write the legend: the class of each mark with its meaning. A sample of that class looks as the mark does."""
+    items = "".join(f"<li>{sample(kind)}{escape(short(words))}</li>" for kind, words in entries)
+    return f'<ul class="key">{items}</ul>' if items else ""
+
+
+def sample(kind: str) -> str:
+    """Draw a short piece of a line, a dot or a patch of a band, as the panel draws it."""
+    shape = {"dots": 'stroke-width="6" d="M13 5h0"', "band": 'd="M1 1H25V9H1Z"'}.get(
+        kind.split()[0], 'd="M0 5H26"'
+    )
+    return f'<svg class="sample" viewBox="0 0 26 10" aria-hidden="true"><path class="{kind}" {shape}/></svg>'
 
 
 def line(axes: Axes, x: ArrayLike, y: ArrayLike, kind: str, *, step: bool = False) -> str:
@@ -153,13 +169,13 @@ def _grid(axes: Axes) -> str:
             f'<text class="tick" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{tick_text(value)}</text>'
         )
     parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
-    middle = (LEFT + right) / 2
+    middle, along = (LEFT + right) / 2, escape(short(axes.x_label, LABEL_ALONG))
     parts.append(
-        f'<text class="name" x="{middle:.0f}" y="{axes.height - 6}" text-anchor="middle">{escape(axes.x_label)}</text>'
+        f'<text class="name" x="{middle:.0f}" y="{axes.height - 6}" text-anchor="middle">{along}</text>'
     )
     height = (TOP + bottom) / 2
     parts.append(
         f'<text class="name" transform="translate(10 {height:.0f}) rotate(-90)" text-anchor="middle">'
-        f"{escape(axes.y_label)}</text>"
+        f"{escape(short(axes.y_label, LABEL_UP * axes.height // HEIGHT))}</text>"
     )
     return "".join(parts)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from homeostat.errors import HomeostatError, RunError
 from homeostat.evaluate import ledger
 from homeostat.evaluate.predictions import BEST_FIRST, Predictions, read
 from homeostat.evaluate.score import Score
+from homeostat.report import slices
+from homeostat.report.slices import Slices
 from homeostat.run import Run, manifest, sealed
 
 GRAVITY = {"fatal": 0, "serious": 1, "note": 2}
@@ -24,6 +28,8 @@ class Collected:
     folder: str
     """Absolute, so that a command in the report holds from any folder."""
     recipe: str
+    data: str
+    """Path of the raw data."""
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     status: Mapping[str, Any]
@@ -38,6 +44,8 @@ class Collected:
     """Names of the audits that the doctor tried."""
     curves: tuple[Predictions, ...]
     """Series of some subjects (predictions/curves/*.parquet): truth where something was observed, output everywhere."""
+    volumes: tuple[Slices, ...]
+    """Slices of some volumes (predictions/slices.json)."""
     reads: tuple[ledger.Read, ...]
     children: tuple[Collected, ...]
     broken: tuple[str, ...]
@@ -77,6 +85,12 @@ class Collected:
         """Return the model's own predictions of the split that the headline is from."""
         own = [p for p in self.predictions if p.model == self.model]
         return min(own, key=lambda p: BEST_FIRST.index(p.split), default=None)
+
+    def place(self, identity: str) -> tuple[Predictions, int] | None:
+        """Return the yes/no predictions that the headline is from, and the row in them that has this id."""
+        main = self.main
+        rows = [] if main is None else np.flatnonzero(main.ids == identity).tolist()
+        return (main, rows[0]) if main is not None and main.kind == "binary" and len(rows) == 1 else None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -120,6 +134,7 @@ def collect(folder: Path) -> Collected:
         name=run.name,
         folder=str(folder.absolute()),
         recipe=str(config.get("recipe", "")),
+        data=str(config.get("data", "")),
         config=config.get("config", {}) if isinstance(config.get("config"), dict) else {},
         environment=_json(run.environment_file, broken),
         status=run.status(),
@@ -135,6 +150,7 @@ def collect(folder: Path) -> Collected:
         ),
         tried=tuple(map(str, doctor.get("tried", ()))),
         curves=_predictions(run.predictions / "curves", broken),
+        volumes=_volumes(run.predictions / slices.NAME, broken),
         reads=_reads(run.ledger_file, broken),
         children=tuple(collect(child.folder) for child in run.children() if _is_run(child)),
         broken=tuple(broken),
@@ -160,7 +176,8 @@ def _predictions(folder: Path, broken: list[str]) -> tuple[Predictions, ...]:
     except RunError as error:
         broken.append(str(error))
         return ()
-    for path in paths:
+    # The run's own file has the shortest name: those of its yard-sticks add "-NAME".
+    for path in sorted(paths, key=lambda path: (len(path.stem), path.stem)):
         try:
             predictions = read(path)
         except HomeostatError as error:
@@ -175,6 +192,14 @@ def _predictions(folder: Path, broken: list[str]) -> tuple[Predictions, ...]:
 def _reads(path: Path, broken: list[str]) -> tuple[ledger.Read, ...]:
     try:
         return ledger.reads(path)
+    except HomeostatError as error:
+        broken.append(str(error))
+        return ()
+
+
+def _volumes(path: Path, broken: list[str]) -> tuple[Slices, ...]:
+    try:
+        return slices.read(path)
     except HomeostatError as error:
         broken.append(str(error))
         return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,43 +64,83 @@ def _x_label(fits: Sequence[Collected]) -> str:
 
 
 def _loss(fits: Sequence[Collected], names: Sequence[str]) -> Figure:
-    lines = []
+    drawn: list[_Line] = []
     for k, fit in enumerate(fits):
-        own = series(k if len(fits) > 1 else 0)
-        lines.append((*_over(fit, "epoch", "train/loss"), f"{own} thin dashed"))
-        lines += [(*_over(fit, "score", name), own) for name in names]
-    lines = [one for one in lines if len(one[0])]
-    axes = _axes(fits, lines, "loss")
-    marks = [chart.line(axes, x, y, kind) for x, y, kind in lines] + _resumes(axes, fits)
-    key: tuple[tuple[str, str], ...] = (("s0 dashed", "training"), ("s0", "validation")) if names else ()
-    if len(fits) > 1:
-        key = tuple((series(k), fit.name) for k, fit in enumerate(fits[:6]))
-    ends = ", ".join(f"{y[0]:.3g} to {y[-1]:.3g}" for _, y, _ in lines)
+        own = series(k) if len(fits) > 1 else series(0)
+        drawn.append(_Line(fit.name, "training", f"{own} thin dashed", *_over(fit, "epoch", "train/loss")))
+        drawn += [_Line(fit.name, "validation", own, *_over(fit, "score", name)) for name in names]
+    drawn = [one for one in drawn if len(one.x)]
+    axes = _axes(fits, drawn, "loss")
+    marks = [_mark(axes, one) for one in drawn] + _resumes(axes, fits)
+    ends = ", ".join(f"{one.y[0]:.3g} to {one.y[-1]:.3g}" for one in drawn)
+    dashed = any("dashed" in one.kind for one in drawn)
     return Figure(
         title="Loss",
         svg=chart.panel(axes, marks, title="Loss over training", described=f"Losses go from {ends}"),
-        reading="Dashed: on training data, with the model in training mode."
+        reading=("The training loss is of the model in training mode." if dashed else "")
         + (" Vertical lines: resumes." if _resumed(fits) else ""),
-        key=key,
+        key=_key(fits, drawn),
+    )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of a figure of training."""
+
+    fit: str
+    part: str
+    kind: str
+    x: np.ndarray
+    y: np.ndarray
+
+    @property
+    def mark(self) -> str:
+        """Return the class of its mark. A line through one point is invisible, so that is a dot."""
+        return f"line {self.kind}" if len(self.x) > 1 else f"dots {self.kind}"
+
+
+def _mark(axes: Axes, one: _Line) -> str:
+    if len(one.x) > 1:
+        return chart.line(axes, one.x, one.y, one.kind)
+    return chart.points(axes, one.x, one.y, one.kind, 3.2)
+
+
+def _key(fits: Sequence[Collected], drawn: Sequence[_Line]) -> tuple[tuple[str, str], ...]:
+    """Name every line by what tells it from the others; the lines beyond the last colour share an entry."""
+    several = len({one.part for one in drawn}) > 1
+    names: dict[str, list[str]] = {}
+    for one in drawn:
+        words = [one.fit] if len(fits) > 1 else []
+        words += [one.part] if several or not words else []
+        names.setdefault(one.mark, []).append(", ".join(words))
+    return tuple(
+        (kind, words[0] if len(words) == 1 else f"{words[0]} and {len(words) - 1} more")
+        for kind, words in names.items()
     )
 
 
 def _score(fits: Sequence[Collected], name: str) -> Figure:
-    lines = [(*_over(fit, "score", name), series(k if len(fits) > 1 else 0)) for k, fit in enumerate(fits)]
-    lines = [one for one in lines if len(one[0])]
-    axes = _axes(fits, lines, name)
-    marks = [chart.line(axes, x, y, kind) for x, y, kind in lines] + _resumes(axes, fits)
+    drawn = [
+        _Line(fit.name, "validation", series(k) if len(fits) > 1 else series(0), *_over(fit, "score", name))
+        for k, fit in enumerate(fits)
+    ]
+    kept = {fit.name: _best_step(fit) for fit in fits}
+    drawn = [one for one in drawn if len(one.x)]
+    axes = _axes(fits, drawn, name)
+    marks = [_mark(axes, one) for one in drawn] + _resumes(axes, fits)
     reading = ""
-    for fit, (x, y, kind) in zip(fits, lines, strict=False):
-        best = _best_step(fit)
-        at = np.flatnonzero(x == best) if best is not None else np.array([], int)
+    for one in drawn:
+        at = np.flatnonzero(one.x == kept[one.fit])
         if len(at):
-            marks.append(chart.points(axes, x[at], y[at], kind, 4.5))
-            reading = f"The dot is the state that was kept{'' if len(fits) > 1 else f': {number(float(y[at[0]]))}'}."
-    key = tuple((series(k), fit.name) for k, fit in enumerate(fits[:6])) if len(fits) > 1 else ()
-    described = f"Last value {number(float(lines[0][1][-1]))}" if lines else "No value"
+            marks.append(chart.points(axes, one.x[at], one.y[at], one.kind, 4.5))
+            value = "" if len(fits) > 1 else f": {number(float(one.y[at[0]]))}"
+            reading = f"The dot is the state that was kept{value}."
+    described = f"Last value {number(float(drawn[0].y[-1]))}" if drawn else "No value"
     return Figure(
-        title=name, svg=chart.panel(axes, marks, title=name, described=described), reading=reading, key=key
+        title=name,
+        svg=chart.panel(axes, marks, title=name, described=described),
+        reading=reading,
+        key=_key(fits, drawn),
     )
 
 
@@ -114,9 +154,9 @@ def _best_step(fit: Collected) -> float | None:
     return step / per_epoch if per_epoch else step
 
 
-def _axes(fits: Sequence[Collected], lines: Sequence[tuple[Any, Any, str]], label: str) -> Axes:
-    x = np.concatenate([one[0] for one in lines]) if lines else np.zeros(1)
-    y = np.concatenate([one[1] for one in lines]) if lines else np.zeros(1)
+def _axes(fits: Sequence[Collected], drawn: Sequence[_Line], label: str) -> Axes:
+    x = np.concatenate([one.x for one in drawn]) if drawn else np.zeros(1)
+    y = np.concatenate([one.y for one in drawn]) if drawn else np.zeros(1)
     return Axes(
         x=chart.spanning(x, pad=0.02, floor=0.0), y=chart.spanning(y), x_label=_x_label(fits), y_label=label
     )
@@ -131,44 +171,6 @@ def _resumes(axes: Axes, fits: Sequence[Collected]) -> list[str]:
         return []
     per_epoch = next((e.get("steps_per_epoch") for e in fits[0].of("start")), None) or 1
     return [chart.vertical(axes, float(e.get("step", 0)) / per_epoch, "grid") for e in fits[0].of("resume")]
-
-
-def observed(p: Predictions, most_subjects: int = 3, most_series: int = 4) -> tuple[Figure, ...]:
-    """Draw a model's series of some subjects against the measurements; for each, the series measured most often."""
-    if p.time is None or p.kind != "regression":
-        return ()
-    figures: list[Figure] = []
-    for subject in dict.fromkeys(p.subjects.tolist()):
-        rows = np.flatnonzero(p.subjects == subject)
-        rows = rows[np.argsort(p.time[rows], kind="stable")]
-        counts = np.isfinite(p.targets[rows]).sum(axis=0)
-        columns = [k for k in np.argsort(-counts, kind="stable")[:most_series] if counts[k]]
-        figures += [_observed(p, str(subject), rows, int(k)) for k in columns]
-        if len(figures) >= most_subjects * most_series:
-            break
-    return tuple(figures)
-
-
-def _observed(p: Predictions, subject: str, rows: np.ndarray, column: int) -> Figure:
-    assert p.time is not None  # the caller looked
-    time, truth, output = p.time[rows], p.targets[rows, column], p.outputs[rows, column]
-    axes = Axes(
-        x=chart.spanning(time, pad=0.02),
-        y=chart.spanning([truth, output]),
-        x_label=f"time ({p.time_unit})" if p.time_unit else "time",
-        y_label=p.names[column],
-        height=200,
-    )
-    marks = [chart.line(axes, time, output, series(0)), chart.points(axes, time, truth, "truth")]
-    seen = int(np.isfinite(truth).sum())
-    return Figure(
-        title=f"{subject}: {p.names[column]}",
-        svg=chart.panel(
-            axes, marks, title=f"{p.names[column]} of {subject}", described=f"{seen} observations"
-        ),
-        reading=f"{seen} observations.",
-        key=(("truth dot", "observed"), (series(0), p.model)),
-    )
 
 
 def regression_figures(main: Predictions, rivals: Sequence[Predictions]) -> tuple[Figure, ...]:
@@ -203,7 +205,8 @@ def against(p: Predictions) -> Figure:
         svg=chart.panel(
             axes, marks, title="Predicted against true", described=f"Correlation {number(correlation)}"
         ),
-        reading=f"On the dotted line the prediction is right.{shown}",
+        reading=f"Above the dotted line the prediction is too high.{shown}",
+        key=((f"dots {series(0)} faint", p.model), ("line trivial", "right")),
     )
 
 
@@ -250,8 +253,8 @@ def _subject(
         chart.line(axes, rival.time, rival.output, f"{series(k + 1)} thin") for k, rival in enumerate(rivals)
     ]
     marks.append(chart.line(axes, curve.time, curve.output, series(0)))
-    key: Mapping[str, str] = {"truth dot": "observed", series(0): p.model} | {
-        series(k + 1): q.model for k, q in enumerate(named[: len(rivals)])
+    key: Mapping[str, str] = {"dots truth": "observed", f"line {series(0)}": p.model} | {
+        f"line {series(k + 1)} thin": q.model for k, q in enumerate(named[: len(rivals)])
     }
     return Figure(
         title=f"{curve.subject}, {rank}",

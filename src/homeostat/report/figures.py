@@ -24,7 +24,7 @@ class Figure:
     svg: str
     reading: str
     key: tuple[tuple[str, str], ...] = ()
-    """Pairs of (class of the line, words)."""
+    """Pairs of (class of the mark, words): every line, dot and patch that is drawn has its entry."""
 
 
 UNIT = (0.0, 1.0)
@@ -61,7 +61,7 @@ def roc(models: Sequence[Predictions], cut: Threshold | None) -> Figure:
     for k, p in reversed(list(enumerate(models))):
         _, sensitivity, specificity = operating_points(p)
         marks.append(chart.line(axes, *_thinned(1 - specificity, sensitivity), series(k)))
-    reading = "Up and left is better; the dotted diagonal is guessing."
+    reading = "Up and left is better."
     if cut is not None:
         called, truth = cut(models[0].output), models[0].truth
         x, y = called[truth == 0].mean(), called[truth == 1].mean()
@@ -69,12 +69,12 @@ def roc(models: Sequence[Predictions], cut: Threshold | None) -> Figure:
         reading += f" The dot is the threshold {number(cut.value)}."
     areas = [(p.model, weighted.value(weighted.auroc(p.truth, p.output), len(p))) for p in models]
     described = "; ".join(f"{name} has AUROC {number(area)}" for name, area in areas)
-    key = tuple((series(k), f"{name} {number(area)}") for k, (name, area) in enumerate(areas))
+    key = tuple((f"line {series(k)}", f"{name} {number(area)}") for k, (name, area) in enumerate(areas))
     return Figure(
         title="Ranking: ROC",
         svg=chart.panel(axes, marks, title="ROC", described=described),
         reading=reading,
-        key=key,
+        key=(*key, ("line trivial", "guessing")),
     )
 
 
@@ -95,8 +95,11 @@ def precision_recall(models: Sequence[Predictions]) -> Figure:
     return Figure(
         title="Alarms that are right: precision and recall",
         svg=chart.panel(axes, marks, title="Precision and recall", described=described),
-        reading=f"Up and right is better; the dotted line is the prevalence, {number(prevalence)}.",
-        key=tuple((series(k), f"{name} {number(area)}") for k, (name, area) in enumerate(areas)),
+        reading="Up and right is better.",
+        key=(
+            *((f"line {series(k)}", f"{name} {number(area)}") for k, (name, area) in enumerate(areas)),
+            ("line trivial", f"prevalence {number(prevalence)}"),
+        ),
     )
 
 
@@ -104,7 +107,7 @@ def reliability(p: Predictions) -> Figure:
     bins = calibration.reliability(p)
     top = min(1.0, 1.15 * max(max(b.high for b in bins), max(b.output for b in bins)))
     # The same scale on both axes, or the diagonal would not be a diagonal.
-    axes = Axes(x=(0, top), y=(0, top), x_label="probability said", y_label="share that happened")
+    axes = Axes(x=(0, top), y=(0, top), x_label="predicted probability", y_label="share that happened")
     output, rate = [b.output for b in bins], [b.rate for b in bins]
     marks = [
         chart.line(axes, (0, top), (0, top), "trivial"),
@@ -121,47 +124,57 @@ def reliability(p: Predictions) -> Figure:
             title="Reliability",
             described=f"The largest gap is where {number(worst.output)} was said and {number(worst.rate)} happened",
         ),
-        reading=f"On the dotted line the probabilities are right; below it they are too high. "
-        f"{len(bins)} bins of equal size with 95 % intervals.",
+        reading=f"Below the dotted line the probabilities are too high. {len(bins)} bins of equal size.",
+        key=(
+            (f"dots {series(0)}", p.model),
+            (f"line thin {series(0)}", "95 % interval"),
+            ("line trivial", "right"),
+        ),
     )
 
 
 def net_benefit(models: Sequence[Predictions]) -> Figure:
     curves = [decision.curve(p) for p in models]
     own = curves[0]
-    # No net benefit exceeds the share of positives. Less of the plunge of "treat everybody" leaves room for the model.
+    # No net benefit exceeds the share of positives.
     ceiling = float(models[0].truth.mean())
     shown = own.threshold <= max(
         0.1, float(own.threshold[own.high > 0.002 * ceiling].max(initial=0.1)) + 0.03
     )
+    x = own.threshold[shown]
+    # The band and the model's own curve are never cut; "treat everybody" and bad yard-sticks may plunge out of sight.
+    lowest = np.concatenate([own.low[shown], own.model[shown], [-0.15 * ceiling]])
     axes = Axes(
-        x=(0, float(own.threshold[shown].max())),
-        y=(-0.15 * ceiling, 1.08 * ceiling),
+        x=(0, float(x.max())),
+        y=(1.04 * float(lowest.min()), 1.04 * max(ceiling, float(own.high[shown].max()))),
         x_label="threshold probability",
         y_label="net benefit",
     )
-    x = own.threshold[shown]
-    floor = axes.y[0]
-    everybody = np.where(own.everybody >= floor, own.everybody, np.nan)[shown]
+
+    def inside(curve: np.ndarray) -> np.ndarray:
+        return np.where(curve >= axes.y[0], curve, np.nan)[shown]
+
     marks = [
         chart.line(axes, axes.x, (0, 0), "trivial"),
-        chart.line(axes, x, everybody, "trivial dashed"),
-        chart.band(axes, x, np.maximum(own.low[shown], floor), np.maximum(own.high[shown], floor), series(0)),
+        chart.line(axes, x, inside(own.everybody), "trivial dashed"),
+        chart.band(axes, x, own.low[shown], own.high[shown], series(0)),
     ]
     for k, curve in reversed(list(enumerate(curves))):
-        marks.append(
-            chart.line(axes, x, np.where(curve.model >= floor, curve.model, np.nan)[shown], series(k))
-        )
+        marks.append(chart.line(axes, x, inside(curve.model), series(k)))
     useful = own.useful()
     described = "Nowhere surely better than treating everybody or nobody"
     if useful:
         described = f"Surely better than treating everybody or nobody from {useful[0]:.2f} to {useful[1]:.2f}"
-    key = tuple((series(k), p.model) for k, p in enumerate(models))
     return Figure(
         title="Worth of acting on it: net benefit",
         svg=chart.panel(axes, marks, title="Decision curve", described=described),
-        reading=f"{described}. Dashed: treat everybody; dotted: nobody.",
-        key=key,
+        reading=f"{described}. The threshold says how many false alarms one missed case is worth.",
+        key=(
+            *((f"line {series(k)}", p.model) for k, p in enumerate(models)),
+            (f"band {series(0)}", f"95 % interval of {models[0].model}"),
+            ("line trivial dashed", "treat everybody"),
+            ("line trivial", "treat nobody"),
+        ),
     )
 
 
@@ -171,7 +184,10 @@ def risks(p: Predictions, cut: Threshold | None) -> Figure:
     # As shares: with one positive in seven, counts would hide the positives.
     heights = [np.histogram(p.output[p.truth == y], edges)[0] / (p.truth == y).sum() for y in (0, 1)]
     axes = Axes(
-        x=UNIT, y=(0, 1.08 * float(np.max(heights))), x_label="probability said", y_label="share of the class"
+        x=UNIT,
+        y=(0, 1.08 * float(np.max(heights))),
+        x_label="predicted probability",
+        y_label="share of the class",
     )
     marks = [
         chart.columns(axes, edges, heights[0], "no"),
@@ -188,9 +204,12 @@ def risks(p: Predictions, cut: Threshold | None) -> Figure:
             title="Risks by outcome",
             described=f"Median {number(medians[1])} where it happened, {number(medians[0])} where it did not",
         ),
-        reading=f"Median risk {number(medians[1])} where it happened, {number(medians[0])} where it did not."
-        + (f" Dashed: the threshold {number(cut.value)}." if cut else ""),
-        key=((series(0), "it happened"), ("no", "it did not")),
+        reading=f"Median risk {number(medians[1])} where it happened, {number(medians[0])} where it did not.",
+        key=(
+            (f"band {series(0)}", "it happened"),
+            ("band no", "it did not"),
+            *((("line trivial dashed", f"threshold {number(cut.value)}"),) if cut else ()),
+        ),
     )
 
 

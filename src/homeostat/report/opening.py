@@ -5,9 +5,21 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from homeostat.report import tables, verdict
+from homeostat.report import again, answer, each, verdict
 from homeostat.report.collect import Collected
-from homeostat.report.words import SPLITS, count, escape, interval, label, listed, moment, number
+from homeostat.report.forest import forest
+from homeostat.report.words import (
+    MEANINGS,
+    SPLITS,
+    count,
+    escape,
+    interval,
+    label,
+    listed,
+    moment,
+    number,
+    short,
+)
 
 
 def opening(run: Collected) -> str:
@@ -17,14 +29,15 @@ def opening(run: Collected) -> str:
     distrust = _list("What to distrust", verdict.distrust(run), "bad", doubts)
     return (
         f'<header><p class="over">Homeostat report</p><h1>{escape(_title(run))}</h1>'
-        f'<p class="lead">{_lead(run)}</p></header>'
-        f'<div class="verdict">{_headline(run)}{_sticks(run)}</div>'
+        f'<p class="lead">{escape(answer.sentence(run))}</p><p>{_lead(run)}</p></header>'
+        f'<div class="verdict">{_headline(run)}{_sticks(run)}</div>{again.again(run)}'
         f'<div class="two">{checked}{distrust}</div>'
     )
 
 
 def _title(run: Collected) -> str:
-    return f"{run.recipe}: {run.model}" if run.recipe and run.model else run.recipe or run.model or run.name
+    title = f"{run.recipe}: {run.model}" if run.recipe and run.model else run.recipe or run.model or run.name
+    return short(title)
 
 
 def _lead(run: Collected) -> str:
@@ -36,13 +49,13 @@ def _lead(run: Collected) -> str:
     main = run.main
     if main is not None:
         targets = (
-            listed([escape(name) for name in main.names])
+            listed([escape(short(name)) for name in main.names])
             if len(main.names) < 5
             else f"{len(main.names)} targets"
         )
         who = count(int(facts.get(main.split, {}).get("subjects", 0)), "subject")
         parts.append(
-            f"{escape(main.model)} predicting {targets}, scored on {who} of the {SPLITS[main.split]} split."
+            f"{escape(short(main.model))} predicting {targets}, scored on {who} of the {SPLITS[main.split]} split."
         )
     if len(run.splits) > 1:
         sizes = listed([f"{count(len(ids))} {SPLITS[part]}" for part, ids in run.splits.items()])
@@ -50,7 +63,9 @@ def _lead(run: Collected) -> str:
     if run.metrics.get("selected"):
         parts.append(f"State: {escape(run.metrics['selected'])}.")
     when = moment(str(run.status.get("started") or run.status.get("heartbeat") or ""))
-    tail = " · ".join(part for part in (escape(run.name), when, escape(run.status.get("state", ""))) if part)
+    tail = " · ".join(
+        part for part in (escape(short(run.name)), when, escape(run.status.get("state", ""))) if part
+    )
     return f'{" ".join(parts)}</p><p class="quiet">{tail}'
 
 
@@ -71,11 +86,17 @@ def _headline(run: Collected) -> str:
         )
     trivial = "" if score.trivial is None else f"<br>trivial predictor {number(score.trivial, like)}"
     events = "" if score.events is None or not score.target else f", {count(score.events, 'positive')}"
+    alone = "".join(f"<br>{escape(line)}" for line in each.summary(run))
+    meaning = MEANINGS.get(score.name, "") if score.value is not None else ""
+    means = (
+        f'<p class="quiet">{escape(meaning.format(share=f"{score.value or 0:.0%}"))}</p>' if meaning else ""
+    )
     rows = f"{count(score.n, 'row')} of " if score.n != score.subjects else ""
     size = f"{rows}{count(score.subjects, 'subject')}{events}"
+    name = f"{label(score.name)}, {SPLITS.get(score.split, score.split)}"
     return (
-        f'<div class="headline"><p class="over">{escape(label(score.name))}, {SPLITS.get(score.split, score.split)}</p>'
-        f'<p class="big {kind}">{shown}</p><p>{below}{trivial}<br><span class="quiet">{size}</span></p></div>'
+        f'<div class="headline"><p class="over">{escape(name)}</p><p class="big {kind}">{shown}</p>'
+        f'<p>{below}{trivial}{alone}<br><span class="quiet">{size}</span></p>{means}</div>'
     )
 
 
@@ -104,13 +125,9 @@ def _sticks(run: Collected) -> str:
     if not same:
         return ""
     rows = [(model, same[model]) for model in run.models if model in same]
-    chart = tables.forest(rows, reference=score.trivial, what="Model")
-    dotted = (
-        ""
-        if score.trivial is None
-        else '<p class="quiet">Dotted: the trivial predictor, which looks at nothing.</p>'
-    )
-    return f'<div class="sticks">{chart}{dotted}</div>'
+    dotted = "the trivial predictor, which looks at nothing"
+    drawn = forest(rows, reference=score.trivial, dotted=dotted, what="Model")
+    return f'<div class="sticks">{drawn}</div>'
 
 
 def _list(title: str, sentences: Sequence[str], kind: str, nothing: str) -> str:

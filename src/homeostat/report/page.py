@@ -5,18 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from homeostat.files import replacing
-from homeostat.report import findings, preparation, sections
+from homeostat.report import each, findings, preparation, sections
 from homeostat.report.collect import collect
+from homeostat.report.courses import courses
 from homeostat.report.opening import opening
+from homeostat.report.volumes import volumes
 from homeostat.report.words import escape
 from homeostat.run import Run
 
 # In the order in which a reader decides: what is it worth, what speaks against it, then the details.
 PARTS = (
     opening,
+    each.groups,
+    volumes,
     sections.scores,
+    each.seeds,
     sections.pictures,
-    sections.series,
+    courses,
     sections.subgroups,
     sections.subjects,
     sections.training,

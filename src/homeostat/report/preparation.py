@@ -7,7 +7,8 @@ from typing import Any
 
 from homeostat.report import tables
 from homeostat.report.collect import Collected
-from homeostat.report.words import count, escape, number
+from homeostat.report.layout import section
+from homeostat.report.words import count, escape, number, short
 
 # The variables with the largest share are shown; the others are counted in environment.json.
 SHOWN = 12
@@ -25,13 +26,15 @@ def preparation(run: Collected) -> str:
         [_cells(row) for row in rows[:SHOWN]],
         numeric=(3, 4, 5, 6),
     )
-    listed = "".join(f"<li>{count(number)} {escape(what)}</li>" for what, number in data["counts"].items())
+    listed = "".join(
+        f"<li>{count(int(how_many))} {escape(short(str(what), 200))}</li>"
+        for what, how_many in data["counts"].items()
+    )
     every = f"<details><summary>Every count of the preparation</summary><ul>{listed}</ul></details>"
-    lead = "Rows and values that could not be used as they came. Impossible values were "
+    lead = "Rows and values that could not be used as they came."
     fates = sorted({str(row.get("fate", "clipped")) for row in rows})
-    lead = f"{lead}{' or '.join(fates)}." if rows else "Rows and values that could not be used as they came."
-    body = f'<p class="quiet">{escape(lead)}</p>{table if rows else ""}{every}'
-    return f"<section><h2>Preparation of the data</h2>{body}</section>\n"
+    lead += f" Impossible values were {' or '.join(fates)}." if rows else ""
+    return section("Preparation of the data", (table if rows else "") + every, lead)
 
 
 def _is_converted(row: Mapping[str, Any]) -> bool:
@@ -45,7 +48,7 @@ def _share(row: Mapping[str, Any]) -> float:
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     points = row.get("points") or [None]
     return (
-        escape(row["variable"]),
+        escape(short(str(row["variable"]))),
         escape(row.get("unit", "")),
         escape(row.get("read_as", "")) if _is_converted(row) else "",
         count(int(row.get("came", 0))),

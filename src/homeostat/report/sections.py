@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from homeostat.errors import command
 from homeostat.evaluate.score import Score
 from homeostat.evaluate.threshold import Threshold
-from homeostat.report import curves, figures, tables
+from homeostat.report import curves, each, figures, tables
 from homeostat.report.collect import Collected
-from homeostat.report.figures import Figure
-from homeostat.report.words import SPLITS, count, escape, moment
+from homeostat.report.forest import forest
+from homeostat.report.layout import gallery, section
+from homeostat.report.words import SPLITS, count, escape, in_order, moment
+
+PAIRED = (
+    "p: how often chance alone gives such a difference. Corrected: after Holm, because several comparisons are several "
+    "chances of a false alarm."
+)
 
 
 def scores(run: Collected) -> str:
@@ -23,10 +28,10 @@ def scores(run: Collected) -> str:
     shown = [score for score in here if not score.target] or here
     every = f"<details><summary>Every score of every target</summary>{tables.scores(run, here)}</details>"
     better = tables.comparisons(run)
-    paired = f"<h3>Against the yard-sticks</h3>{better}" if better else ""
+    paired = f'<h3>Against the yard-sticks</h3><p class="quiet">{PAIRED}</p>{better}' if better else ""
     body = tables.scores(run, shown) + (every if several else "") + paired
     intro = "Every number with its interval, its n and the same number of a predictor that looks at nothing."
-    return _section(f"Scores on the {SPLITS.get(headline.split, headline.split)} split", body, intro)
+    return section(f"Scores on the {SPLITS.get(headline.split, headline.split)} split", body, intro)
 
 
 def pictures(run: Collected) -> str:
@@ -34,12 +39,12 @@ def pictures(run: Collected) -> str:
     if main is None:
         return ""
     if main.kind == "regression":
-        return _section("Predictions", _gallery(curves.regression_figures(main, run.rivals)))
+        return section("Predictions", gallery(curves.regression_figures(main, run.rivals)))
     if main.kind == "multilabel":
-        return _section("Targets", _targets(run))
+        return section("Targets", _targets(run))
     threshold = run.metrics.get("thresholds", {}).get(main.names[0])
     cut = Threshold.from_dict(threshold) if threshold else None
-    return _section("Predictions", _gallery(figures.binary(main, run.rivals, cut)))
+    return section("Predictions", gallery(figures.binary(main, run.rivals, cut)))
 
 
 def _targets(run: Collected) -> str:
@@ -49,43 +54,45 @@ def _targets(run: Collected) -> str:
         for s in run.scores
         if s.name == "auroc" and s.target and s.model == run.model and headline and s.split == headline.split
     ]
-    return tables.forest(rows, reference=0.5, what="Target") if rows else ""
-
-
-def series(run: Collected) -> str:
-    """Draw the model's series of single subjects, which recipes may leave beside their predictions."""
-    drawn = [figure for p in run.curves for figure in curves.observed(p)]
-    return _section("Some subjects", _gallery(drawn), "Not chosen by how well the model fits them.")
+    return forest(rows, reference=0.5, dotted="guessing", what="Target") if rows else ""
 
 
 def subgroups(run: Collected) -> str:
+    """Draw the score of every group; groups that have a table of their own are left to it."""
     groups = [Score.from_dict(values) for values in run.metrics.get("subgroups", ())]
-    main = [s for s in groups if s.name in ("auroc", "rmse")]
+    alone = {f"{name}=" for name in each.groupings(run)}
+    main = [s for s in groups if s.name in ("auroc", "rmse") and not s.group.startswith(tuple(alone))]
     if not main:
         return ""
     whole = run.own(main[0].name, main[0].target)
     several = len({s.target for s in main}) > 1
     rows = [("everybody", whole)] if whole else []
-    rows += [(f"{s.target}, {s.group}" if several else s.group.replace("=", ": "), s) for s in main]
-    reference = whole.value if whole else None
-    return _section(
+    rows += [(f"{s.target}, {s.group}" if several else s.group.replace("=", ": "), s) for s in _sorted(main)]
+    return section(
         "For whom",
-        tables.forest(rows, reference=reference, what="Group"),
-        "Dotted: everybody. Groups of fewer than 20 subjects are suppressed.",
+        forest(rows, reference=whole.value if whole else None, dotted="everybody", what="Group"),
+        "Groups of fewer than 20 subjects are suppressed.",
     )
+
+
+def _sorted(scores: Sequence[Score]) -> list[Score]:
+    """Put the bands of each group into their order; groups stay in theirs."""
+    levels: dict[tuple[str, str], dict[str, Score]] = {}
+    for score in scores:
+        group, _, level = score.group.partition("=")
+        levels.setdefault((score.target, group), {})[level] = score
+    return [inside[level] for inside in levels.values() for level in in_order(list(inside))]
 
 
 def subjects(run: Collected) -> str:
     rows = run.metrics.get("subjects", ())
     return (
-        _section("Subject by subject", tables.subjects(rows, str(run.metrics.get("unit", ""))))
-        if rows
-        else ""
+        section("Subject by subject", tables.subjects(rows, str(run.metrics.get("unit", "")))) if rows else ""
     )
 
 
 def training(run: Collected) -> str:
-    drawn = _gallery(curves.learning(run))
+    drawn = gallery(curves.learning(run))
     resumed = [
         f"{moment(str(e.get('time', '')))} at step {count(int(e.get('step', 0)))}" for e in run.of("resume")
     ]
@@ -95,14 +102,14 @@ def training(run: Collected) -> str:
         f"<p>{escape(sentence)}</p>" for sentence in dict.fromkeys(str(e["sentence"]) for e in changes)
     )
     body = drawn + again + fallen
-    return _section("Training", body) if body else ""
+    return section("Training", body) if body else ""
 
 
 def children(run: Collected) -> str:
     if not run.children:
         return ""
     intro = "Folds, members, seeds or trials: each is a run of its own, with its own report."
-    return _section("Child runs", tables.children(run), intro)
+    return section("Child runs", tables.children(run), intro)
 
 
 def test_reads(run: Collected) -> str:
@@ -129,7 +136,7 @@ def test_reads(run: Collected) -> str:
         if everybody
         else ""
     )
-    return _section(
+    return section(
         "Looks at the test split",
         tables.table(("Time (UTC)", "Purpose", "Model", "n", ""), rows, numeric=(3,)),
         intro,
@@ -137,42 +144,15 @@ def test_reads(run: Collected) -> str:
 
 
 def details(run: Collected) -> str:
+    """Write the configuration and the environment, open: paper has nothing to click on."""
     parts = [
-        f"<details><summary>{title}</summary>{tables.plain(values)}</details>"
-        for title, values in (
-            ("Configuration", run.config),
-            ("Environment", _environment(run)),
-        )
+        f"<details open><summary>{title}</summary>{tables.plain(values)}</details>"
+        for title, values in (("Configuration", run.config), ("Environment", _environment(run)))
         if values
     ]
-    again = (
-        f"<pre>{escape(command('evaluate', run.folder))}\n{escape(command('report', run.folder))}"
-        + (f"\nhomeostat verify-resume {escape(run.recipe)}" if run.recipe else "")
-        + "</pre>"
-    )
-    return _section("Everything else", "".join(parts) + f"<h3>Again</h3>{again}")
+    return section("Everything else", "".join(parts))
 
 
 def _environment(run: Collected) -> dict[str, object]:
     """Return the environment without the counts of the preparation, which have a section of their own."""
     return {name: value for name, value in run.environment.items() if name != "data"}
-
-
-def _gallery(drawn: Sequence[Figure]) -> str:
-    if not drawn:
-        return ""
-    return '<div class="gallery">' + "".join(_figure(figure) for figure in drawn) + "</div>"
-
-
-def _figure(figure: Figure) -> str:
-    key = "".join(f'<li class="{kind}"><i></i>{escape(words)}</li>' for kind, words in figure.key)
-    legend = f'<ul class="key">{key}</ul>' if key else ""
-    return (
-        f"<figure><h3>{escape(figure.title)}</h3>{figure.svg}{legend}"
-        f"<figcaption>{escape(figure.reading)}</figcaption></figure>"
-    )
-
-
-def _section(title: str, body: str, intro: str = "") -> str:
-    lead = f'<p class="quiet">{escape(intro)}</p>' if intro else ""
-    return f"<section><h2>{escape(title)}</h2>{lead}{body}</section>\n" if body else ""

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from homeostat.evaluate.score import Score
 from homeostat.report.collect import Collected
-from homeostat.report.words import SPLITS, count, escape, interval, label, number, p_value
+from homeostat.report.words import SPLITS, count, escape, interval, label, number, p_values, short
 
-WIDTH, HEIGHT = 180, 18
 ROUGH = "the interval is rough"
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[int] = (), kind: str = ""
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numeric: Sequence[int] = (),
+    kind: str = "",
+    foot: Sequence[Sequence[str]] = (),
 ) -> str:
-    """Write a table whose cells are HTML already; `numeric` columns line up at the right."""
-    classes = ["n" if k in numeric else "" for k in range(len(head))]
-    top = "".join(
-        f'<th scope="col" class="{c}">{escape(cell)}</th>' for c, cell in zip(classes, head, strict=True)
+    """Write a table whose cells are HTML already; `numeric` columns line up at the right.
+
+    Each cell holds the name of its column: on a phone a row becomes a list, and no column is cut off.
+    """
+    classes = ["n" if column in numeric else "" for column in range(len(head))]
+    names = [escape(short(cell)) for cell in head]
+    top = "".join(f'<th scope="col" class="{c}">{cell}</th>' for c, cell in zip(classes, names, strict=True))
+    body = "".join(_row(classes, names, row) for row in rows)
+    below = f"<tfoot>{''.join(_row(classes, names, row) for row in foot)}</tfoot>" if foot else ""
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody>{below}'
+        "</table></div>"
     )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<{tag} class="{c}">{cell}</{tag.split()[0]}>'
-            for tag, c, cell in zip(['th scope="row"', *["td"] * (len(head) - 1)], classes, row, strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _row(classes: Sequence[str], names: Sequence[str], cells: Sequence[str]) -> str:
+    first, *rest = zip(classes, names, cells, strict=True)
+    inner = "".join(f'<td class="{c}" data-head="{name}">{cell}</td>' for c, name, cell in rest)
+    return f'<tr><th scope="row" class="{first[0]}">{first[2]}</th>{inner}</tr>'
 
 
 def value(score: Score, like: float | None = None) -> str:
@@ -64,9 +71,11 @@ def scores(run: Collected, here: Sequence[Score]) -> str:
         like = smallest(s for s in row if s is not None)
         first = next(s for s in row if s is not None)
         cells = ["" if s is None else value(s, like) for s in row]
-        title = f"{escape(target)}: {escape(label(name))}" if several and target else escape(label(name))
+        title = (
+            f"{escape(short(target))}: {escape(label(name))}" if several and target else escape(label(name))
+        )
         way = {"higher": "↑", "lower": "↓"}.get(first.better, "")
-        arrow = f' <span class="way" title="{first.better} is better">{way}</span>' if way else ""
+        arrow = f' <span class="way" title="{escape(first.better)} is better">{way}</span>' if way else ""
         rows.append([f"{title}{arrow}<br>{_how(first)}", *cells, _trivial(first, like), count(first.n)])
     head = ["Score, interval by", *models, "Trivial", "n"]
     return table(head, rows, numeric=range(1, len(models) + 3), kind="scores")
@@ -86,66 +95,20 @@ def _quiet(*parts: str) -> str:
     return f'<span class="quiet">{escape("; ".join(part for part in parts if part))}</span>'
 
 
-def forest(
-    rows: Sequence[tuple[str, Score]], *, reference: float | None, what: str, ranked: bool = False
-) -> str:
-    """Draw one row per model, subgroup, target or subject: n, interval as a line, number."""
-    estimable = [s for _, s in rows if s.value is not None]
-    ends = [v for s in estimable for v in (s.low, s.high, s.value) if v is not None and math.isfinite(v)]
-    ends += [] if reference is None else [reference]
-    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    room = (high - low) * 0.06 or 0.5
-    like = smallest(estimable)
-    with_events = any(s.events is not None for _, s in rows)
-    name = label(rows[0][1].name) if rows else ""
-    head = (what, "n", *(["events"] if with_events else []), "", name)
-    body = []
-    for title, s in rows:
-        events = ["" if s.events is None else count(s.events)] if with_events else []
-        body.append(
-            (escape(title), _n(s), *events, whisker(s, low - room, high + room, reference), value(s, like))
-        )
-    return table(
-        head,
-        body,
-        numeric=(1, 2, 4) if with_events else (1, 3),
-        kind="forest events" if with_events else "forest",
-    )
-
-
-def _n(score: Score) -> str:
-    return "" if score.n == 0 else count(score.n)
-
-
-def whisker(score: Score, low: float, high: float, reference: float | None) -> str:
-    def x(v: float) -> float:
-        return round((v - low) / (high - low) * WIDTH, 1)
-
-    middle = HEIGHT / 2
-    parts = [] if reference is None else [f'<path class="line trivial" d="M{x(reference)} 0V{HEIGHT}"/>']
-    if score.low is not None and score.high is not None:
-        parts.append(f'<path class="line s0" d="M{x(score.low)} {middle}H{x(score.high)}"/>')
-    if score.value is not None:
-        parts.append(f'<path class="dots s0" stroke-width="7" d="M{x(score.value)} {middle}h0"/>')
-    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none"'
-    return f'<svg class="whisker" {size} aria-hidden="true">{"".join(parts)}</svg>'
-
-
 def comparisons(run: Collected) -> str:
     """List differences to the yard-sticks, without the note on one training each: the first screen has it."""
     rows = [
         (
-            f"{escape(c['a'])} − {escape(c['b'])}<br>{_quiet(c['method'])}",
+            f"{escape(short(c['a']))} − {escape(short(c['b']))}<br>{_quiet(c['method'])}",
             escape(label(c["score"])),
             number(c["difference"], max(abs(c["low"]), abs(c["high"]))),
             interval(c["low"], c["high"]),
-            p_value(c["p"]),
-            p_value(c.get("holm")),
+            p_values(c["p"], c.get("holm")),
         )
         for c in run.metrics.get("comparisons", ())
     ]
-    head = ("Difference", "in", "value", "95 % interval", "p", "p, Holm")
-    return table(head, rows, numeric=(2, 3, 4, 5), kind="scores") if rows else ""
+    head = ("Difference", "in", "value", "95 % interval", "p")
+    return table(head, rows, numeric=(2, 3, 4), kind="scores") if rows else ""
 
 
 def subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
@@ -153,7 +116,10 @@ def subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
     shown = list(rows) if len(rows) <= 24 else [*rows[:12], *rows[-12:]]
     like = min((r["rmse"] for r in shown if r["rmse"] >= 0.002), default=None)
     errors = ("rmse", "mae", "mean_error", "worst")
-    body = [(escape(r["subject"]), count(r["n"]), *(number(r[name], like) for name in errors)) for r in shown]
+    body = [
+        (escape(short(str(r["subject"]))), count(r["n"]), *(number(r[name], like) for name in errors))
+        for r in shown
+    ]
     note = (
         ""
         if len(shown) == len(rows)
@@ -172,7 +138,8 @@ def subjects(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
 
 def children(run: Collected) -> str:
     rows = [
-        (escape(child.name), escape(child.status.get("state", "")), *_child(child)) for child in run.children
+        (escape(short(child.name)), escape(child.status.get("state", "")), *_child(child))
+        for child in run.children
     ]
     return table(("Child run", "state", "score", "value", "n"), rows, numeric=(3, 4))
 

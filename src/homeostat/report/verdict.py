@@ -9,7 +9,7 @@ from homeostat.evaluate.predictions import Predictions
 from homeostat.evaluate.score import MINIMUM_EVENTS, Score
 from homeostat.report.collect import Collected
 from homeostat.report.findings import laws_broken, laws_tried
-from homeostat.report.words import SPLITS, count, interval, label, listed, number, p_value
+from homeostat.report.words import SPLITS, count, interval, label, listed, number, p_values
 
 # With 50 positives among 400 rows an AUROC of 0.85 has a standard error of 0.035 (Hanley and McNeil 1982).
 FEW_EVENTS = 50
@@ -30,7 +30,7 @@ def distrust(run: Collected) -> list[str]:
     # What makes the number wrong comes before what makes it imprecise.
     parts = (
         _damaged,
-        _leaks,
+        leaks,
         _doctor,
         _unfinished,
         _headline,
@@ -106,7 +106,8 @@ def _damaged(run: Collected) -> Iterator[str]:
     yield from (f"Not readable: {sentence}" for sentence in run.broken)
 
 
-def _leaks(run: Collected) -> Iterator[str]:
+def leaks(run: Collected) -> Iterator[str]:
+    """Say who is in two splits, and which scored rows belong to none."""
     for (a, b), ids in _shared(run).items():
         yield (
             f"{count(len(ids), 'id')} (first: {min(ids)}) are in both {SPLITS[a]} and {SPLITS[b]}: "
@@ -201,7 +202,7 @@ def _looks(run: Collected) -> Iterator[str]:
 
 def _rivals(run: Collected) -> Iterator[str]:
     headline = run.headline
-    for c in _comparisons(run):
+    for c in comparisons(run):
         if (
             headline is None
             or c["score"] != headline.name
@@ -209,8 +210,7 @@ def _rivals(run: Collected) -> Iterator[str]:
         ):
             continue
         gain = c["difference"] * (-1 if headline.better == "lower" else 1)
-        # The corrected one: several yard-sticks are several chances of a false alarm.
-        p = p_value(c.get("holm", c["p"]))
+        p = p_values(c["p"], c.get("holm"))
         size = max(abs(c["low"]), abs(c["high"]))
         span = f"difference {number(c['difference'], size)}, {interval(c['low'], c['high'])}"
         if c["low"] <= 0 <= c["high"]:
@@ -218,7 +218,7 @@ def _rivals(run: Collected) -> Iterator[str]:
         elif gain < 0:
             beaten = f"{number(c['value_b'])} against {number(c['value_a'])}"
             yield f"The yard-stick {c['b']} is better: {label(c['score'])} {beaten} ({span}; p {p})."
-    if _comparisons(run) and all(c["seeds"] == [1, 1] for c in _comparisons(run)):
+    if comparisons(run) and all(c["seeds"] == [1, 1] for c in comparisons(run)):
         yield "One training of each model: another seed may change their order. Train several seeds to compare methods."
 
 
@@ -288,5 +288,6 @@ def _contents(run: Collected) -> set[str]:
     return {read.content for read in run.reads if read.model == run.model}
 
 
-def _comparisons(run: Collected) -> list[dict[str, Any]]:
+def comparisons(run: Collected) -> list[dict[str, Any]]:
+    """Return the differences to the yard-sticks."""
     return [dict(c) | {"seeds": list(c.get("seeds", ()))} for c in run.metrics.get("comparisons", ())]

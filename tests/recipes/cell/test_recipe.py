@@ -15,7 +15,9 @@ from homeostat.evaluate import predictions
 from homeostat.recipes.cell import learn
 from homeostat.recipes.cell.cohort import Volumes, protocol_of
 from homeostat.recipes.cell.config import Config
+from homeostat.recipes.cell.pictures import planes
 from homeostat.recipes.cell.recipe import corrected, recipe
+from homeostat.report.collect import collect
 from homeostat.run import create
 
 
@@ -152,3 +154,35 @@ def test_leave_one_donor_out_reaches_nearly_what_bayes_does(tmp_path):
     recipe.train(config, run, store)
     metrics = recipe.scores(run.folder)["possible"]
     assert metrics["everybody"]["ratio"] >= 0.95
+
+
+def test_the_report_shows_volumes_of_both_classes_right_and_wrong(trained, store):
+    kept = collect(trained.folder)
+    shown = [kept.place(volume.identity) for volume in kept.volumes]
+    assert all(place is not None for place in shown)
+    truths = [float(p.truth[row]) for p, row in shown]
+    assert truths == [0.0] * 4 + [1.0] * 4
+    outputs = [float(p.output[row]) for p, row in shown]
+    main = kept.main
+    assert outputs[3] == main.output[main.truth == 0].max()
+    assert outputs[4] == main.output[main.truth == 1].min()
+    for volume in kept.volumes:
+        place = [str(name) for name in store["volume"]].index(volume.identity)
+        light = store["voxels"][place].sum(axis=(0, 1), dtype=float)
+        drawn = volume.planes["photons"]
+        assert drawn.shape == light.shape
+        assert light.flat[drawn.argmax()] == light.max()
+
+
+def test_other_volumes_show_a_middle_plane_of_each_axis():
+    voxels = np.arange(2 * 4 * 5 * 6).reshape(2, 4, 5, 6)
+    drawn = planes(voxels, "grey")
+    assert [plane.shape for plane in drawn.values()] == [(5, 6), (4, 6), (4, 5)]
+    assert np.argmax(drawn["middle of axis 1"]) == voxels[0, 2].argmax()
+
+
+def test_light_that_comes_late_is_bright():
+    voxels = np.zeros((1, 8, 2, 2))
+    voxels[0, 1, 0, 0], voxels[0, 6, 0, 1] = 50, 50
+    late = planes(voxels, "photons")["mean arrival time"]
+    assert late.tolist() == [[0, 255], [0, 0]]

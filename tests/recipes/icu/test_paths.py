@@ -1,5 +1,7 @@
 """Laws of the drawn paths: a course from admission to the end, and every observation in the units of the chart."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from homeostat.recipes.icu.config import smoke
 from homeostat.recipes.icu.paths import courses, paths
 from homeostat.recipes.icu.view import scales
 from homeostat.report.collect import collect
-from homeostat.report.curves import observed
+from homeostat.report.courses import courses as courses_of
+from homeostat.report.courses import observed
 
 
 @pytest.fixture
@@ -22,17 +25,31 @@ def network(stays):
 def test_a_run_leaves_courses_that_its_report_draws(trained):
     drawn = predictions.read(trained.predictions / "curves" / "valid.parquet")
     assert drawn.kind == "regression"
-    assert drawn.names == ("HR", "NIMAP", "GCS")
+    assert drawn.names == ("HR (1/min)", "NIMAP (mmHg)", "GCS (points)")
     figures = observed(collect(trained.folder).curves[0])
-    assert len(figures) == 9
-    assert "observations" in figures[0].reading
+    assert [len(own) for own in figures.values()] == [3, 3, 3, 3]
+    assert "observations" in next(iter(figures.values()))[0].reading
+
+
+def test_the_report_says_risk_outcome_and_ward_of_each_stay(trained):
+    """Two who survived and two who died, the first of each, whoever they are."""
+    outcomes = re.findall(r'<p class="facts">(.*?)</p>', courses_of(collect(trained.folder)))
+    assert len(outcomes) == 4
+    assert [("outcome: death" in facts, "outcome: no death" in facts) for facts in outcomes] == [
+        (False, True),
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+    assert all(re.match(r"Predicted risk of death: 0\.\d+", facts) for facts in outcomes)
+    assert all("unit: " in facts and "age: " in facts for facts in outcomes)
 
 
 def test_every_observation_is_shown_in_its_units(network, trained, stays, store):
     drawn = paths(network, stays, np.array([3]), scales(trained)[0], "valid")
     cells = flat_index(store.ragged("value").offsets, np.array([3]))
     rates = store["value"][cells][store["variable"][cells] == store.meta["variables"].index("HR")]
-    shown = drawn.targets[:, drawn.names.index("HR")]
+    shown = drawn.targets[:, drawn.names.index("HR (1/min)")]
     assert np.sort(shown[np.isfinite(shown)]) == pytest.approx(np.sort(rates), abs=1.5)
     assert set(np.arange(0, 48.5, 0.5)) <= set(np.round(drawn.time, 4))
 

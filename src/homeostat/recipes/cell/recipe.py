@@ -12,7 +12,7 @@ from homeostat.data.nifti import SAME_SPACING
 from homeostat.data.ragged import Array
 from homeostat.data.store import Store
 from homeostat.errors import DataError
-from homeostat.evaluate.predictions import Predictions
+from homeostat.evaluate.predictions import BEST_FIRST, Predictions
 from homeostat.evaluate.recalibrate import PriorShift
 from homeostat.methods import crossfit, outcome
 from homeostat.methods.method import Lesson, Method, Plan
@@ -21,7 +21,7 @@ from homeostat.methods.protocol import Name
 from homeostat.methods.scores import with_each, write_possible
 from homeostat.methods.seat import OWN
 from homeostat.plugin.address import is_address
-from homeostat.recipes.cell import learn, prepare, yardstick
+from homeostat.recipes.cell import learn, pictures, prepare, yardstick
 from homeostat.recipes.cell.case import case
 from homeostat.recipes.cell.cohort import Volumes, protocol_of, table
 from homeostat.recipes.cell.config import PRESETS, Config
@@ -86,13 +86,15 @@ def corrected(config: Config, model: Net3d, output: Array, protocol: Name) -> Ar
 
 
 def finish(config: Config, run: Run, store: Store) -> None:
-    """Where the truth is simulated, write what the best possible model says about the same volumes."""
+    """Leave slices of some volumes for the report; of simulated truth, also what the best possible model says."""
+    mine = [own for own in outcome.read_all(run) if own.model in (MODEL, OWN)]
+    best = min(mine, key=lambda own: BEST_FIRST.index(own.split))
+    pictures.leave(run, best, store)
     if "bayes" not in store:
         return
     volumes = Volumes(store)
-    for own in outcome.read_all(run):
-        if own.model in (MODEL, OWN):
-            write_possible(run, own, expit(np.asarray(store["bayes"])[volumes.rows(own.ids.tolist())]))
+    for own in mine:
+        write_possible(run, own, expit(np.asarray(store["bayes"])[volumes.rows(own.ids.tolist())]))
 
 
 def predict(config: Config, run: Run, store: Store) -> Predictions:

@@ -12,16 +12,19 @@ from homeostat.data.ragged import Array
 from homeostat.evaluate.predictions import Predictions
 from homeostat.recipes.icu.cohort import HOURS, Batch, Cohort
 from homeostat.recipes.icu.latent import LatentOde
+from homeostat.recipes.icu.variables import SERIES
 
 SHOWN = ("HR", "NIMAP", "GCS", "Temp", "Glucose")
 MOST_VARIABLES = 3
-MOST_STAYS = 3
+STAYS_EACH = 2
+"""Stays that ended in survival, and as many that ended in death: of the first three mostly nobody dies."""
 EVERY_H = 0.5
 
 
 def paths(network: LatentOde, cohort: Cohort, rows: Array, curves: Curves, split: str) -> Predictions:
-    """Up to three variables of the first stays, whoever they are; truth where one was observed."""
-    batch = cohort.gather(rows[:MOST_STAYS])
+    """Up to three variables of the first stays of each outcome, whoever they are; truth where one was observed."""
+    rows = first_of_each(cohort.label, rows)
+    batch = cohort.gather(rows)
     names = [name for name in (*SHOWN, *curves.names) if name in curves.names]
     names = list(dict.fromkeys(names))[:MOST_VARIABLES]
     places = [curves.names.index(name) for name in names]
@@ -43,13 +46,25 @@ def paths(network: LatentOde, cohort: Cohort, rows: Array, curves: Curves, split
         "test" if split == "test" else "valid",
         ids=[f"{name}@{row}" for row, name in enumerate(stays)],
         subjects=stays,
-        names=names,
+        names=[with_unit(name) for name in names],
         targets=np.concatenate([truth, np.full((len(grid_stay), len(names)), np.nan)]),
         outputs=np.stack([curves.inverse(shown[:, k], place) for k, place in enumerate(places)], axis=1),
         time=np.concatenate([hours, np.tile(half_hours() * HOURS, len(batch.ids))]),
         model="latent-ode",
         time_unit="h",
     )
+
+
+def first_of_each(label: Array, rows: Array) -> Array:
+    """The first rows with each outcome; of rows without a known one, the first."""
+    parts = [rows[label[rows] == value][:STAYS_EACH] for value in (0, 1)]
+    parts.append(rows[np.isnan(label[rows])][:STAYS_EACH])
+    return np.concatenate(parts)[: 2 * STAYS_EACH]
+
+
+def with_unit(name: str) -> str:
+    """The name of a variable with its unit, where that is known."""
+    return f"{name} ({SERIES[name].unit})" if name in SERIES else name
 
 
 def courses(network: LatentOde, batch: Batch) -> tuple[Array, Array]:
