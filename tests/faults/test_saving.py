@@ -90,6 +90,16 @@ def test_two_damaged_ones_fall_back_twice(run: Run, expected: dict[str, object])
     assert len(list(run.events("fallback"))) == 2
 
 
+def test_a_kill_before_the_oldest_is_removed_leaves_none_too_many(
+    run: Run, expected: dict[str, object]
+) -> None:
+    fit(make_task(), SAVING, run)
+    ring = checkpoint.ring(run.checkpoints)
+    checkpoint.write(checkpoint.path_of(run.checkpoints, 0), {"state": {}})
+    assert not differences(expected, fit(make_task(), SAVING, run).snapshot())
+    assert checkpoint.ring(run.checkpoints) == ring
+
+
 def test_when_all_are_damaged_nothing_starts_over_silently(run: Run) -> None:
     interrupted_at(run, 13)
     for path in checkpoint.ring(run.checkpoints):

@@ -63,7 +63,9 @@ class Saver:
                 state.load(checkpoint.read(path)["state"])
                 self._saved = (state.step, state.scored)
                 # Starting anew in silence would throw a run away because of a disk that can perhaps be mended.
-                return [_passed_over(bad, how, path) for bad, how in damaged]
+                notes = [_passed_over(bad, how, path) for bad, how in damaged]
+                self._prune()  # a kill may have come between the newest checkpoint and the end of the oldest
+                return notes
             damaged.append((path, "is missing" if is_missing else "was changed after it was written"))
         if damaged:
             raise CheckpointError(
@@ -172,6 +174,9 @@ class Saver:
             for later in [*checkpoint.ring(self.folder), *checkpoint.ring(self.folder, "good")]:
                 if checkpoint.step_of(later) > snapshot["step"]:
                     checkpoint.remove(later)
+        self._prune()
+
+    def _prune(self) -> None:
         for old in checkpoint.ring(self.folder)[: -self._config.keep]:
             checkpoint.remove(old)
 
