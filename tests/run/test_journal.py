@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.run.journal import events, is_torn, line_of
+from homeostat.run.journal import events, is_torn, line_of, parsed
 
 
 def test_a_line_is_strict_json_and_shows_what_is_no_number() -> None:
@@ -34,3 +34,21 @@ def test_a_journal_that_is_absent_or_empty_holds_nothing_and_is_not_torn(tmp_pat
     path.touch()
     assert list(events(path)) == []
     assert not is_torn(path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"step": {}}, {"step": -1}, {"step": True}, {"best": "x"}, {"valid/mse": []}, {"kind": 7}, {"sentence": 1}],
+    ids=str,
+)
+def test_an_event_whose_value_is_of_another_type_is_none(changed: dict[str, object]) -> None:
+    event = {"kind": "score", "step": 4, "valid/mse": 0.5, "best": True, "sentence": "A score."}
+    assert parsed(line_of(event).encode()) == event
+    assert parsed(line_of(event | changed).encode()) is None
+
+
+def test_a_finding_without_what_readers_need_is_none() -> None:
+    whole = {**dict.fromkeys(("audit", "severity", "what", "cause", "advice", "command"), ""), "evidence": {}}
+    assert parsed(line_of({"kind": "finding", **whole}).encode())
+    assert parsed(line_of({"kind": "finding", **whole, "evidence": []}).encode()) is None
+    assert parsed(line_of({"kind": "finding", "step": 0, "audit": "leakage"}).encode()) is None

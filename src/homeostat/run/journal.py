@@ -11,6 +11,23 @@ from typing import Any
 
 from homeostat.run import manifest
 
+# What readers count on: the types of values in events.
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("kind", "time", "sentence"), str),
+    **dict.fromkeys(("step", "epoch", "total", "steps_per_epoch", "alarm_step"), int),
+    "best": bool,
+    "tried": list,
+}
+# The events of a kind that are made into values again need all of these.
+_NEEDED: dict[str, dict[str, type]] = {
+    "finding": {
+        **dict.fromkeys(("audit", "severity", "what", "cause", "advice", "command"), str),
+        "evidence": dict,
+    },
+}
+# Kinds whose values with a slash in their name are numbers, or words such as nan.
+_MEASURED = ("step", "epoch", "score")
+
 
 def events(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
     """Read a journal, all of it or some kinds. A line that a kill cut off is left out."""
@@ -29,9 +46,33 @@ def parsed(line: bytes) -> dict[str, Any] | None:
         event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    texts = ("kind", "time", "sentence")
-    is_event = isinstance(event, dict) and "kind" in event
-    return event if is_event and all(isinstance(event.get(key, ""), str) for key in texts) else None
+    return event if isinstance(event, dict) and _is_sound(event) else None
+
+
+def _is_sound(event: Mapping[str, Any]) -> bool:
+    if not isinstance(event.get("kind"), str):
+        return False
+    needed = _NEEDED.get(event["kind"], {})
+    known = {**_TYPES, **needed}
+    is_measured = event["kind"] in _MEASURED
+    return needed.keys() <= event.keys() and all(
+        _is_a(value, known[key]) if key in known else not (is_measured and "/" in key) or _is_number(value)
+        for key, value in event.items()
+    )
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if kind is int:
+        return type(value) is int and value >= 0
+    return isinstance(value, kind)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def is_torn(path: Path) -> bool:
