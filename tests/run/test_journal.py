@@ -38,7 +38,15 @@ def test_a_journal_that_is_absent_or_empty_holds_nothing_and_is_not_torn(tmp_pat
 
 @pytest.mark.parametrize(
     "changed",
-    [{"step": {}}, {"step": -1}, {"step": True}, {"best": "x"}, {"valid/mse": []}, {"kind": 7}, {"sentence": 1}],
+    [
+        {"step": {}},
+        {"step": -1},
+        {"step": True},
+        {"best": "x"},
+        {"valid/mse": []},
+        {"kind": 7},
+        {"sentence": 1},
+    ],
     ids=str,
 )
 def test_an_event_whose_value_is_of_another_type_is_none(changed: dict[str, object]) -> None:
