@@ -72,7 +72,7 @@ def loaded() -> None:
         if not module.name.startswith(("homeostat.adapters", "homeostat.__main__")):
             importlib.import_module(module.name)
     # The first optimiser would load torch._dynamo, for seconds, in each forked process anew.
-    for name in ("torch._dynamo", "xgboost", "matplotlib.pyplot"):
+    for name in ("torch._dynamo", "typeguard", "xgboost", "matplotlib.pyplot"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
