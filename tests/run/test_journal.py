@@ -60,3 +60,9 @@ def test_a_finding_without_what_readers_need_is_none() -> None:
     assert parsed(line_of({"kind": "finding", **whole}).encode())
     assert parsed(line_of({"kind": "finding", **whole, "evidence": []}).encode()) is None
     assert parsed(line_of({"kind": "finding", "step": 0, "audit": "leakage"}).encode()) is None
+
+
+def test_events_of_recipes_have_names_of_their_own() -> None:
+    """A stack notes the nested score of its rung `best`."""
+    event = {"kind": "stack", "rung": "mlp", "best": 0.31, "mean": 0.29}
+    assert parsed(json.dumps(event).encode()) == event

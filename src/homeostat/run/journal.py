@@ -15,7 +15,6 @@ from homeostat.run import manifest
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("kind", "time", "sentence"), str),
     **dict.fromkeys(("step", "epoch", "total", "steps_per_epoch", "alarm_step"), int),
-    "best": bool,
     "tried": list,
 }
 # The events of a kind that are made into values again need all of these.
@@ -25,7 +24,8 @@ _NEEDED: dict[str, dict[str, type]] = {
         "evidence": dict,
     },
 }
-# Kinds whose values with a slash in their name are numbers, or words such as nan.
+# Kinds whose values with a slash in their name are numbers, or words such as nan, and whose `best` is yes or no. Events
+# of recipes may call a number so, as that of a stack does.
 _MEASURED = ("step", "epoch", "score")
 
 
@@ -53,8 +53,8 @@ def _is_sound(event: Mapping[str, Any]) -> bool:
     if not isinstance(event.get("kind"), str):
         return False
     needed = _NEEDED.get(event["kind"], {})
-    known = {**_TYPES, **needed}
     is_measured = event["kind"] in _MEASURED
+    known = {**_TYPES, **needed, **({"best": bool} if is_measured else {})}
     return needed.keys() <= event.keys() and all(
         _is_a(value, known[key]) if key in known else not (is_measured and "/" in key) or _is_number(value)
         for key, value in event.items()
