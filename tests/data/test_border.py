@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from damage import damaged
 from homeostat.data import border
 from homeostat.data.arrays import read_npy, read_npz
 from homeostat.data.fingerprint import digest_files
@@ -140,13 +141,7 @@ def test_any_single_byte_that_is_changed_or_missing_gives_a_sentence_or_an_array
         np.save(path, values)
     whole = path.read_bytes()
     for _ in range(150):
-        broken = bytearray(whole)
-        place = int(random.integers(len(broken)))
-        if random.random() < 0.3:
-            broken = broken[:place]
-        else:
-            broken[place] ^= 1 << int(random.integers(8))
-        path.write_bytes(bytes(broken))
+        path.write_bytes(damaged(whole, random))
         # Any other error than this one fails the test.
         with suppress(DataError):
             if name == "a.parquet":

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from nibabel import orientations
 
+from damage import damaged
 from homeostat.data import border, nifti
 from homeostat.errors import DataError
 
@@ -64,13 +65,7 @@ def test_any_changed_or_missing_byte_gives_a_sentence_or_an_array(tmp_path: Path
     path = save(tmp_path / name)
     whole, random = path.read_bytes(), np.random.default_rng(1)
     for _ in range(200):
-        broken = bytearray(whole)
-        place = int(random.integers(len(broken)))
-        if random.random() < 0.3:
-            broken = broken[:place]
-        else:
-            broken[place] ^= 1 << int(random.integers(8))
-        path.write_bytes(bytes(broken))
+        path.write_bytes(damaged(whole, random))
         # Any other error than this one fails the test.
         with suppress(DataError):
             values = nifti.voxels(nifti.head(path))

@@ -10,21 +10,12 @@ from pathlib import Path
 
 import pytest
 
-import curve
 from homeostat.run import Run
 from patience import PATIENCE_S
 
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(os.name != "posix", reason="limits and pipes of POSIX")]
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    curve.simulate(folder, 0)
-    return folder
 
 
 def shell(before: str, words: str, tmp_path: Path, after: str = "") -> tuple[int, str]:

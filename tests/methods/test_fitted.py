@@ -1,17 +1,14 @@
-"""Laws of fitted state: a stop at any moment leaves the old value or the new one, and a changed file is named."""
+"""Laws of fitted state: a value is read back, and a changed file is named. Stops are in tests/run/test_sealed.py."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from homeostat.errors import RunError
-from homeostat.files import clear_below
 from homeostat.methods import fitted
-from homeostat.run import Run, create, sealed
+from homeostat.run import Run, create
 
 
 @pytest.fixture
@@ -28,52 +25,6 @@ def test_values_are_read_back_and_replaced(run: Run) -> None:
     assert fitted.load(run, "scales") == {"shift": [1.0]}
     assert fitted.load(run, "trees") == {"model": "x"}
     assert sorted(path.name for path in run.fitted.iterdir()) == ["scales.json", "trees.json"]
-
-
-@pytest.mark.parametrize("has_old", [False, True])
-def test_a_stop_at_any_moment_leaves_the_old_value_or_the_new_one(
-    run: Run, monkeypatch: pytest.MonkeyPatch, has_old: bool
-) -> None:
-    """Stop at every call that changes the disk, as a kill there would; another start then saves again."""
-    old, new = {"shift": [1.0]}, {"shift": [2.0] * 1000}
-    if has_old:
-        fitted.save(run, "scales", old)
-    moments, stops = 1, 0
-    for moment in range(1, 60):
-        moments = 0
-
-        def stopping(name: str, moment: int = moment) -> Any:
-            real = getattr(os, name)
-
-            def call(*words: Any, **keywords: Any) -> Any:
-                nonlocal moments
-                moments += 1
-                if moments == moment:
-                    raise KeyboardInterrupt
-                return real(*words, **keywords)
-
-            return call
-
-        with monkeypatch.context() as patched:
-            for name in ("open", "replace", "unlink", "fsync"):
-                patched.setattr(os, name, stopping(name))
-            try:
-                fitted.save(run, "scales", new)
-            except KeyboardInterrupt:
-                stops += 1
-        if fitted.has(run, "scales"):
-            assert fitted.load(run, "scales") in (old, new)
-        else:
-            assert not has_old
-        if moments < moment:
-            break
-        sealed.remove(run.fitted / "scales.json")
-        clear_below(run.folder)
-        assert not list(run.fitted.glob("*"))
-        if has_old:
-            fitted.save(run, "scales", old)
-    assert stops > 5
-    assert fitted.load(run, "scales") == new
 
 
 def test_a_changed_or_missing_file_is_named(run: Run) -> None:

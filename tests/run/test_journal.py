@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.run.journal import events, is_torn, line_of, parsed
+from homeostat.run.journal import damaged, events, is_torn, line_of, parsed
 
 
 def test_a_line_is_strict_json_and_shows_what_is_no_number() -> None:
@@ -60,6 +60,13 @@ def test_a_finding_without_what_readers_need_is_none() -> None:
     assert parsed(line_of({"kind": "finding", **whole}).encode())
     assert parsed(line_of({"kind": "finding", **whole, "evidence": []}).encode()) is None
     assert parsed(line_of({"kind": "finding", "step": 0, "audit": "leakage"}).encode()) is None
+
+
+def test_lines_that_no_kill_leaves_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"kind": "score", "step": 1}\n{"kind": "sco\n{"kind": "score", "step": "x"}\n[1]\n')
+    assert damaged(path) == [3, 4]
+    assert damaged(tmp_path / "absent.jsonl") == []
 
 
 def test_events_of_recipes_have_names_of_their_own() -> None:

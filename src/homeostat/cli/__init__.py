@@ -36,9 +36,9 @@ COMMANDS = {
     "compare": ("judge", "RUN RUN ...", "put runs side by side, paired on the same rows"),
     "report": ("judge", "RUN", "write report.html"),
     "export": ("judge", "RUN", "write the best weights as safetensors, with their config"),
-    "verify": ("seals", "RUN [--seal]", "read everything in a run, and say what holds"),
+    "verify": ("verify", "RUN [--seal]", "read everything in a run, and say what holds"),
     "verify-resume": (
-        "verify",
+        "verify_resume",
         "RECIPE [--kills 20]",
         "kill and resume a run, and compare every bit of its end",
     ),

@@ -27,9 +27,8 @@ def read_npy(path: Path) -> Array:
             return _array(stream, size, path.name)
     except DataError:
         raise
-    except (
-        Exception
-    ) as error:  # whatever the first wrong byte leads to: tokenize, zlib, struct, zipfile, memory
+    # Whatever the first wrong byte leads to: errors of tokenize, zlib, struct, zipfile, memory.
+    except Exception as error:
         raise DataError(f"{path} cannot be read as .npy ({_reason(error)}). Export it again.") from error
 
 
@@ -46,9 +45,8 @@ def read_npz(path: Path) -> Mapping[str, Array]:
             return {name: _member(archive, member, path) for name, member in zip(names, members, strict=True)}
     except DataError:
         raise
-    except (
-        Exception
-    ) as error:  # whatever the first wrong byte leads to: tokenize, zlib, struct, zipfile, memory
+    # Whatever the first wrong byte leads to: errors of tokenize, zlib, struct, zipfile, memory.
+    except Exception as error:
         raise DataError(
             f"{path} cannot be read as .npz ({_reason(error)}). Download or export it again."
         ) from error

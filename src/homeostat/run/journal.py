@@ -40,6 +40,22 @@ def events(path: Path, *kinds: str) -> Iterator[dict[str, Any]]:
                 yield event
 
 
+def damaged(path: Path) -> list[int]:
+    """Return the numbers of the lines, from 1, that are JSON but no event, which no kill leaves behind."""
+    if not manifest.exists(path):
+        return []
+    with manifest.opened(path) as lines:
+        return [number for number, line in enumerate(lines, 1) if _is_json(line) and parsed(line) is None]
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def parsed(line: bytes) -> dict[str, Any] | None:
     """Read one line; None for one that is no event: cut off by a kill, or damaged."""
     try:
